@@ -1,0 +1,108 @@
+//! Ending: `kill`, `stop`, `rm`.
+
+use std::fs;
+use std::time::Duration;
+
+use super::Engine;
+use super::query::wait_for_end;
+use super::recover::signal;
+use crate::container::{Config, Container};
+use crate::error::{Error, StepError};
+use crate::events::EventKind;
+use crate::lifecycle::{Exit, State};
+use crate::process::ProcessId;
+use crate::steps::Step;
+use crate::store::bundle::Bundle;
+use crate::store::lock::Lock;
+use crate::store::sweep::{self, Maker};
+
+impl Engine {
+    /// Send a signal, signal(7), to the container's first process. A handler must be installed there for
+    /// anything but SIGKILL and SIGSTOP to have an effect, pid_namespaces(7).
+    pub fn kill(&self, query: &str, signal_number: i32) -> Result<(), Error> {
+        let bundle = self.store.find(query)?;
+        let container = self.look(&bundle)?.ok_or_else(|| no_such(query))?;
+        let State::Running { init, .. } = &container.state else {
+            return Err(not_running(&container, "signal it"));
+        };
+        match signal(init, signal_number)? {
+            true => Ok(()),
+            false => Err(not_running(&container, "signal it")),
+        }
+    }
+
+    /// Ask the workload to end with its stop signal, and kill it when `grace` has passed. `None` when it was
+    /// not running.
+    pub fn stop(&self, query: &str, grace: Duration) -> Result<Option<Exit>, Error> {
+        let bundle = self.store.find(query)?;
+        let container = self.look(&bundle)?.ok_or_else(|| no_such(query))?;
+        let State::Running { init, .. } = &container.state else { return Ok(None) };
+        if signal(init, container.config.spec.stop_signal.unwrap_or(libc::SIGTERM))?
+            && !wait_for_end(init, Some(grace))
+        {
+            signal(init, libc::SIGKILL)?;
+            wait_for_end(init, None);
+        }
+        self.await_final(&bundle, container.name())?;
+        let exit = match self.look(&bundle)?.map(|container| container.state) {
+            Some(State::Exited { exit, .. }) => exit,
+            _ => self.exit_on_record(&bundle),
+        };
+        Ok(Some(exit))
+    }
+
+    /// Remove a container that is not running; with `force` kill it first. Its mount, cgroups and folder are
+    /// gone afterwards, also when an engine was killed half-way; its events stay.
+    pub fn remove(&self, query: &str, force: bool) -> Result<(), Error> {
+        let bundle = self.store.find(query)?;
+        loop {
+            let Some(lock) = bundle.lock()? else { break };
+            let Some(container) = self.repair(&bundle, &lock)? else { break };
+            match &container.state {
+                State::Running { .. } if !force => {
+                    return Err(not_running(&container, "remove it without force"));
+                }
+                State::Running { init, .. } => {
+                    let init = init.clone();
+                    drop(lock);
+                    signal(&init, libc::SIGKILL)?;
+                    wait_for_end(&init, None);
+                    self.await_final(&bundle, container.name())?;
+                }
+                _ => {
+                    self.clear(&bundle, &container.config.container, None)?;
+                    self.remove_locked(&bundle, &container.config, lock)?;
+                    break;
+                }
+            }
+        }
+        sweep::sweep(&self.store.containers())
+    }
+
+    /// Step "remove container files", of a container of which nothing is left in the kernel. Renaming the
+    /// folder away is the moment at which it is gone; what a kill leaves after that is swept.
+    pub(super) fn remove_locked(&self, bundle: &Bundle, config: &Config, lock: Lock) -> Result<(), Error> {
+        let container = &config.container;
+        let maker = Maker::current(&ProcessId::current());
+        let gone = self.store.containers().join(maker.being_deleted(&container.id));
+        let store_lock = self.store.lock()?;
+        self.store.drop_name(&container.name)?;
+        let failed = |syscall: &'static str| {
+            let dir = bundle.dir().to_owned();
+            move |e: std::io::Error| StepError::from_io(Step::RemoveFiles, syscall, &dir, &e)
+        };
+        fs::rename(bundle.dir(), &gone).map_err(failed("rename"))?;
+        drop((store_lock, lock));
+        self.record(container, EventKind::Removed)?;
+        fs::remove_dir_all(&gone).map_err(failed("unlinkat"))?;
+        Ok(())
+    }
+}
+
+fn no_such(query: &str) -> Error {
+    Error::NoSuchContainer { query: query.to_owned() }
+}
+
+fn not_running(container: &Container, operation: &'static str) -> Error {
+    Error::WrongState { name: container.name().to_owned(), state: container.state.word(), operation }
+}

@@ -1,0 +1,82 @@
+//! `exec`: a further command in a running container.
+
+use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
+
+use super::Engine;
+use crate::cgroup::{Cgroup, Hierarchies};
+use crate::error::{Error, LaunchError, StepError};
+use crate::events::EventKind;
+use crate::isolate::privileges::Privileges;
+use crate::launch::exec::{self, Command};
+use crate::launch::output::Attach;
+use crate::launch::{open_pidfd, user};
+use crate::lifecycle::{Exit, State};
+use crate::spec::{User, complete_env, validate_command};
+use crate::steps::Step;
+
+/// The command to run in a running container.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecSpec {
+    /// Command and arguments, as in [`crate::Spec`].
+    pub args: Vec<String>,
+    /// Added to the container's environment, before it, `KEY=value` each.
+    pub env: Vec<String>,
+    /// Working directory; the container's by default.
+    pub working_dir: Option<String>,
+    /// User; the container's by default.
+    pub user: Option<User>,
+}
+
+impl Engine {
+    /// Run a command inside the container's namespaces and cgroups and stay until it has ended. It reads and
+    /// writes the attached streams directly; nothing of it is in the container's log.
+    pub fn exec(&self, query: &str, spec: &ExecSpec, attach: &Attach) -> Result<Exit, Error> {
+        let bundle = self.store.find(query)?;
+        let container =
+            self.look(&bundle)?.ok_or_else(|| Error::NoSuchContainer { query: query.to_owned() })?;
+        validate_command(&spec.args, &spec.env, spec.working_dir.as_deref())?;
+        let State::Running { init, .. } = &container.state else {
+            return Err(Error::WrongState {
+                name: container.name().to_owned(),
+                state: container.state.word(),
+                operation: "execute a command in it",
+            });
+        };
+        if self.stands_still(&container)? {
+            // It would be born into the stopped group and wait there for ever.
+            return Err(Error::WrongState {
+                name: container.name().to_owned(),
+                state: "paused",
+                operation: "execute a command in it",
+            });
+        }
+        let own = &container.config.spec;
+        let account = match spec.user {
+            Some(user) => user::numeric(user),
+            None => user::of(own, &bundle.rootfs())?,
+        };
+        // getenv(3) finds the first entry of a name: what was given for this command wins.
+        let env = complete_env(&[spec.env.as_slice(), own.env.as_slice()].concat(), account.home.as_deref());
+        let command = Command {
+            args: &spec.args,
+            env: &env,
+            working_dir: spec.working_dir.as_deref().or(own.working_dir.as_deref()).unwrap_or("/"),
+            privileges: Privileges::prepare(&own.security, &account.identity, &own.resource_limits)?,
+        };
+        let run = || -> Result<Exit, StepError> {
+            let target = open_pidfd(init.pid)?;
+            // Opened first, checked after: what the handle means cannot change any more.
+            if !init.is_alive() {
+                return Err(StepError::here(Step::OpenPidfd, "pidfd_open", init.pid, Errno::ESRCH));
+            }
+            let cgroup = Cgroup::of(&Hierarchies::find()?, container.id());
+            exec::exec(&target, cgroup.open()?, command, attach)
+        };
+        run().map_err(|error| {
+            let kind = EventKind::StepFailed { error: error.clone(), cleanup: Vec::new() };
+            let cleanup = self.record(&container.config.container, kind).err().into_iter().collect();
+            LaunchError { first: error, cleanup }.into()
+        })
+    }
+}

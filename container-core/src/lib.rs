@@ -1,0 +1,84 @@
+//! A small container engine as a library: images, overlay root file systems, namespaces, cgroups, and errors that
+//! name the step that failed.
+//!
+//! It is made to be read and to fail explainably. Every kernel-facing step is one small function with a name in
+//! words ([`steps::TABLE`]); a refused step is a [`StepError`] `{ step, syscall, object, errno, pid }` that crosses
+//! from the container's first process to the caller whole. What was done to which container stays in an event
+//! log ([`events`]), even after the container is removed.
+//!
+//! ```no_run
+//! use container_core::{Attach, Engine, Limits, Spec};
+//!
+//! let engine = Engine::open("/var/lib/my-engine")?;
+//! engine.import("busybox", "/tmp/busybox.tar.gz".as_ref())?;
+//! let spec = Spec {
+//!     name: Some("hello".into()),
+//!     limits: Limits { pids: Some(50), memory_bytes: Some(64 << 20), ..Limits::default() },
+//!     ..Spec::new("busybox", ["/bin/echo", "hello"])
+//! };
+//! let finished = engine.run(&spec, &Attach::own_streams(false)?)?;
+//! println!("{} ended with {}", finished.name, finished.exit.shell_code());
+//! for line in engine.logs("hello")?.read_new()? {
+//!     println!("it said {:?}", line.text);
+//! }
+//! engine.remove("hello", false)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Invariants
+//!
+//! 1. There is no daemon and no global state: an [`Engine`] is a folder, used by any number of processes at once.
+//! 2. A container's root file system is mounted in the caller's mount namespace, as docker, podman and containerd do
+//!    it; it is unmounted when the container ends, when its start fails, or by the next call after a crash.
+//! 3. The cgroups exist, and the event that names them is written, before the first mount and before the workload's
+//!    first instruction.
+//! 4. A failed start leaves nothing in the kernel. What could not be undone is in the same error as its reason.
+//! 5. A live container has one live process that answers for it (`owner`, `supervisor`), recognised by pid, start time
+//!    and boot. When that process is killed the kernel ends the container, and the next call that touches it cleans up.
+//! 6. Between clone(2) and execve(2) the child only does what signal-safety(7) allows, for the caller may have threads.
+//! 7. Files of the store are replaced whole or appended to by single writes; what a reader sees is never half of it.
+//! 8. Locks are taken in one order, container before store, and nobody waits for a container holding either.
+//!
+//! # Where things are
+//!
+//! `engine` (the calls) · `launch` (a start, from both sides) · `isolate` (what the child does to itself) · `cgroup` ·
+//! `image` · `store` · `events`, `log` over `lines` · `spec`, `container`, `lifecycle`, `error`, `steps` (the words).
+//!
+//! Needs Linux ≥ 5.10, root, and overlayfs; cgroup v1, v2 or both.
+
+mod cgroup;
+mod clock;
+mod container;
+mod engine;
+mod error;
+pub mod events;
+mod id;
+mod image;
+mod isolate;
+mod launch;
+mod lifecycle;
+mod lines;
+pub mod log;
+mod observe;
+mod process;
+pub mod signal;
+mod spec;
+pub mod steps;
+mod store;
+mod sys;
+#[cfg(test)]
+mod testing;
+
+pub use cgroup::Usage;
+pub use container::{CgroupRef, Config, Container, ContainerRef};
+pub use engine::{Engine, ExecSpec, Finished};
+pub use error::{Error, LaunchError, StepError};
+pub use image::{Image, ImageConfig, LoadOptions};
+pub use launch::output::Attach;
+pub use lifecycle::{Exit, State};
+pub use observe::Observer;
+pub use process::ProcessId;
+pub use spec::{
+    Capabilities, Capability, Device, Limits, Mount, MountSource, Network, ResourceLimit, Seccomp, Security,
+    Spec, Sysctl, User,
+};

@@ -1,0 +1,18 @@
+//! The engine against a real kernel, as root: run by `cargo test` here and as one static binary inside guests.
+#![allow(
+    clippy::unwrap_used,
+    reason = "this is all test code; clippy's own exception knows only #[test] functions"
+)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests say why they were skipped")]
+
+mod crash;
+mod crowd;
+mod hostile;
+mod images;
+mod load;
+mod paused;
+mod refused;
+mod rights;
+mod running;
+mod saved;
+mod scene;

@@ -1,0 +1,287 @@
+//! One line of function_graph text, taken apart.
+//!
+//! The columns are those of `print_graph_prologue()` in kernel/trace/trace_functions_graph.c: absolute
+//! time, relative time, cpu, task, duration, then the call, indented two spaces a level. Each column is
+//! an option of the tracer, so each is recognised by its own shape and may be absent.
+
+/// What a line says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Body<'a> {
+    /// `name() {`
+    Enter { depth: u32, name: &'a str },
+    /// `name();` – entry and exit in one line.
+    Leaf { depth: u32, name: &'a str, duration_ns: Option<u64>, ret: Option<u64> },
+    /// `}` or `} /* name */`
+    Exit { depth: u32, name: Option<&'a str>, duration_ns: Option<u64>, ret: Option<u64> },
+    /// `==========>`: what follows runs in an interrupt. Its end marker tells nothing that the exit of
+    /// the interrupt's own function did not.
+    Interrupt,
+    /// `comm-1 => comm-2` between two rulers.
+    Switch { from: Task<'a>, to: Task<'a> },
+    /// `CPU:1 [LOST 5 EVENTS]`; without a number the kernel did not count them.
+    Lost { count: Option<u64> },
+    /// Header, ruler, comment of another event: nothing about calls.
+    Nothing,
+    /// Not a line of this tracer.
+    Unreadable,
+}
+
+/// The task column. The kernel cuts the name to seven characters, `<...>` when it does not know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Task<'a> {
+    pub(super) comm: &'a str,
+    pub(super) tid: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Line<'a> {
+    /// Nanoseconds, but of microsecond resolution: the kernel prints no more.
+    pub(super) time_ns: Option<u64>,
+    pub(super) cpu: Option<u32>,
+    pub(super) task: Option<Task<'a>>,
+    pub(super) body: Body<'a>,
+}
+
+impl<'a> Line<'a> {
+    fn bare(cpu: Option<u32>, body: Body<'a>) -> Self {
+        Self { time_ns: None, cpu, task: None, body }
+    }
+
+    pub(super) fn parse(text: &'a str) -> Self {
+        let text = text.trim_end();
+        let start = text.trim_start();
+        if start.is_empty() || start.starts_with('#') || start.starts_with("----------") {
+            return Self::bare(None, Body::Nothing);
+        }
+        if let Some((cpu, count)) = lost(start) {
+            return Self::bare(Some(cpu), Body::Lost { count });
+        }
+        let (time_ns, rest) = absolute_time(text);
+        let rest = skip_relative_time(rest);
+        let (cpu, rest) = cpu_column(rest);
+        if let Some((from, to)) = switch(rest) {
+            return Self { time_ns, cpu, task: None, body: Body::Switch { from, to } };
+        }
+        let (task, rest) = task_column(rest);
+        if rest.contains("==========>") {
+            return Self { time_ns, cpu, task, body: Body::Interrupt };
+        }
+        if rest.contains("<==========") {
+            return Self { time_ns, cpu, task, body: Body::Nothing };
+        }
+        let (duration_ns, rest) = duration_column(rest);
+        Self { time_ns, cpu, task, body: call(rest, duration_ns) }
+    }
+}
+
+/// Splits off leading ASCII digits.
+fn digits(text: &str) -> Option<(&str, &str)> {
+    let end = text.bytes().position(|b| !b.is_ascii_digit()).unwrap_or(text.len());
+    (end > 0).then(|| text.split_at(end))
+}
+
+fn lost(text: &str) -> Option<(u32, Option<u64>)> {
+    let (cpu, rest) = digits(text.strip_prefix("CPU:")?)?;
+    let rest = rest.trim_start().strip_prefix("[LOST ")?;
+    Some((cpu.parse().ok()?, digits(rest).and_then(|(count, _)| count.parse().ok())))
+}
+
+/// `  123.456789 |  `
+fn absolute_time(text: &str) -> (Option<u64>, &str) {
+    let parse = || {
+        let (seconds, rest) = digits(text.trim_start())?;
+        let (fraction, rest) = digits(rest.strip_prefix('.')?)?;
+        let rest = rest.trim_start_matches(' ').strip_prefix('|')?;
+        let ns = scaled(seconds, fraction, 9)?;
+        (fraction.len() >= 6).then_some((ns, rest))
+    };
+    match parse() {
+        Some((ns, rest)) => (Some(ns), rest),
+        None => (None, text),
+    }
+}
+
+/// `seconds.fraction` as an integer of `places` decimal places.
+fn scaled(whole: &str, fraction: &str, places: u32) -> Option<u64> {
+    let kept = &fraction[..fraction.len().min(places as usize)];
+    let unit = 10u64.pow(places);
+    let part = kept.parse::<u64>().ok()?.checked_mul(10u64.pow(places - kept.len() as u32))?;
+    whole.parse::<u64>().ok()?.checked_mul(unit)?.checked_add(part)
+}
+
+/// `     1234 us |  ` before the cpu column; after it, the same shape would be a duration.
+fn skip_relative_time(text: &str) -> &str {
+    let parse = || {
+        let (_, rest) = digits(text.trim_start())?;
+        let rest = rest.strip_prefix(" us")?.trim_start_matches(' ').strip_prefix('|')?;
+        let (_, after) = digits(rest.trim_start())?;
+        after.starts_with(") ").then_some(rest)
+    };
+    parse().unwrap_or(text)
+}
+
+/// ` 12) `
+fn cpu_column(text: &str) -> (Option<u32>, &str) {
+    let parse = || {
+        let (cpu, rest) = digits(text.trim_start())?;
+        Some((cpu.parse().ok()?, rest.strip_prefix(')')?.strip_prefix(' ').unwrap_or("")))
+    };
+    match parse() {
+        Some((cpu, rest)) => (Some(cpu), rest),
+        None => (None, text),
+    }
+}
+
+/// `comm-123`, where comm may hold anything, dashes and blanks included.
+fn task(text: &str) -> Option<Task<'_>> {
+    let (comm, tid) = text.trim().rsplit_once('-')?;
+    Some(Task { comm, tid: tid.parse().ok()? })
+}
+
+fn switch(text: &str) -> Option<(Task<'_>, Task<'_>)> {
+    let (from, to) = text.split_once("=> ")?;
+    Some((task(from)?, task(to)?))
+}
+
+/// `  comm-123    | `: the first bar that closes something shaped like a task, because the name itself
+/// may contain a bar. The column holds at most 7 + 1 + 10 characters or is padded to 14.
+fn task_column(text: &str) -> (Option<Task<'_>>, &str) {
+    const WIDEST: usize = 24;
+    for (at, _) in text.match_indices(" | ").take_while(|(at, _)| *at <= WIDEST) {
+        if let Some(task) = task(&text[..at]) {
+            return (Some(task), &text[at + " | ".len()..]);
+        }
+    }
+    (None, text)
+}
+
+/// `+ 12.345 us   |  ` or blanks up to the bar.
+fn duration_column(text: &str) -> (Option<u64>, &str) {
+    let parse = || {
+        let (column, rest) = text.split_once('|')?;
+        let column = column.trim().trim_start_matches(['+', '!', '#', '*', '@', '$']).trim_start();
+        let rest = rest.strip_prefix("  ").unwrap_or(rest);
+        if column.is_empty() {
+            return Some((None, rest));
+        }
+        let number = column.strip_suffix("us")?.trim_end();
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+        Some((Some(scaled(whole, fraction, 3)?), rest))
+    };
+    parse().unwrap_or((None, text))
+}
+
+fn call(text: &str, duration_ns: Option<u64>) -> Body<'_> {
+    let trimmed = text.trim_start_matches(' ');
+    let depth = ((text.len() - trimmed.len()) / 2) as u32;
+    if trimmed.starts_with("/*") || trimmed.starts_with("(Overruns") {
+        return Body::Nothing;
+    }
+    let (code, comment) = match trimmed.split_once("/*") {
+        Some((code, comment)) => (code.trim_end(), comment.trim_end_matches("*/").trim()),
+        None => (trimmed, ""),
+    };
+    if code == "}" {
+        let name = comment.split([' ', '=']).next().filter(|name| is_symbol(name));
+        return Body::Exit { depth, name, duration_ns, ret: return_value(comment) };
+    }
+    // Module functions print as `name [module]`, and from 6.15 on the parentheses may hold arguments.
+    let Some(name) = code.split_once('(').and_then(|(name, _)| name.split(' ').next()) else {
+        return Body::Unreadable;
+    };
+    if !is_symbol(name) {
+        return Body::Unreadable;
+    }
+    if code.ends_with('{') {
+        Body::Enter { depth, name }
+    } else if code.ends_with(';') {
+        Body::Leaf { depth, name, duration_ns, ret: return_value(comment) }
+    } else {
+        Body::Unreadable
+    }
+}
+
+fn is_symbol(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.')
+}
+
+/// `name = -28`, `= 0x0` (6.5), `ret=0xffffffe4` (6.14), `=> ffffffe4 -28`: the number after the sign.
+fn return_value(comment: &str) -> Option<u64> {
+    let (_, value) = comment.split_once('=')?;
+    let value = value.trim_start_matches(['>', ' ']).split([' ', ')']).next()?;
+    if let Some(hex) = value.strip_prefix("0x") {
+        return u64::from_str_radix(hex, 16).ok();
+    }
+    match value {
+        "true" => Some(1),
+        "false" => Some(0),
+        _ => value.parse::<i64>().ok().map(|value| value as u64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(text: &str) -> Body<'_> {
+        Line::parse(text).body
+    }
+
+    #[test]
+    fn all_columns() {
+        let line = Line::parse(
+            "  123.456789 |   1)  busybox-92   |   0.512 us    |      count_mounts(); /* = -28 */",
+        );
+        assert_eq!(line.time_ns, Some(123_456_789_000));
+        assert_eq!(line.cpu, Some(1));
+        assert_eq!(line.task, Some(Task { comm: "busybox", tid: 92 }));
+        let ret = Some(-28i64 as u64);
+        assert_eq!(line.body, Body::Leaf { depth: 2, name: "count_mounts", duration_ns: Some(512), ret });
+    }
+
+    #[test]
+    fn the_columns_one_by_one() {
+        let enter = Body::Enter { depth: 1, name: "path_mount" };
+        assert_eq!(body(" 0)               |    path_mount() {"), enter);
+        assert_eq!(body("  path_mount() {"), Body::Enter { depth: 1, name: "path_mount" });
+        assert_eq!(body(" 0)    sh-1      |   path_mount() {"), enter);
+        assert_eq!(body("      42 us |   0)               |    path_mount() {"), enter);
+        let exit = Body::Exit { depth: 0, name: None, duration_ns: Some(12_345_670), ret: None };
+        assert_eq!(body(" 0) * 12345.67 us  |  }"), exit);
+    }
+
+    #[test]
+    fn tails_modules_and_return_values() {
+        let exit = |text| match body(text) {
+            Body::Exit { name, ret, .. } => (name.map(str::to_owned), ret),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(exit(" 0)   1.0 us    |  } /* ovl_fill_super [overlay] */").0.unwrap(), "ovl_fill_super");
+        assert_eq!(exit(" 0)   1.0 us    |  } /* f = 0x10 */"), (Some("f".into()), Some(16)));
+        assert_eq!(exit(" 0)   1.0 us    |  } /* f [m] ret=-28 */"), (Some("f".into()), Some(-28i64 as u64)));
+        let leaf = Body::Leaf { depth: 0, name: "g", duration_ns: Some(100), ret: Some(0xffff_ffe4) };
+        assert_eq!(body(" 0)   0.100 us    |  g [m](); /* <-f+0x1/0x2 ret=0xffffffe4 */"), leaf);
+    }
+
+    #[test]
+    fn names_that_try_to_fool_the_columns() {
+        let line = Line::parse("    1.000001 |   0)  a | b-7-31  |               |  f() {");
+        assert_eq!(line.task, Some(Task { comm: "a | b-7", tid: 31 }));
+        assert_eq!(line.body, Body::Enter { depth: 0, name: "f" });
+    }
+
+    #[test]
+    fn markers() {
+        assert_eq!(Line::parse("CPU:1 [LOST 5 EVENTS]"), Line::bare(Some(1), Body::Lost { count: Some(5) }));
+        assert_eq!(body("CPU:1 [LOST EVENTS]"), Body::Lost { count: None });
+        assert_eq!(
+            body(" 0)  bash-12    =>   sleep-13   "),
+            Body::Switch { from: Task { comm: "bash", tid: 12 }, to: Task { comm: "sleep", tid: 13 } }
+        );
+        assert_eq!(body("    1.000001 |   0)   sh-1   |   ==========> |"), Body::Interrupt);
+        assert_eq!(body("    1.000001 |   0)   sh-1   |   <========== |"), Body::Nothing);
+        assert_eq!(body(" ------------------------------------------"), Body::Nothing);
+        assert_eq!(body("# tracer: function_graph"), Body::Nothing);
+        assert_eq!(body(" 0)               |  /* sched_switch: prev_comm=x() { */"), Body::Nothing);
+    }
+}

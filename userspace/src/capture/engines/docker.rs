@@ -1,0 +1,73 @@
+//! Docker: one folder a container below its data root, with the configuration that `docker inspect` shows.
+
+use super::{Found, folders};
+use crate::limits::read::Root;
+use serde_json::Value;
+use std::fs;
+use std::path::PathBuf;
+
+const DEFAULT: &str = "var/lib/docker";
+
+/// `<data root>/containers/<id>/config.v2.json` (moby, daemon/container/container.go `CheckpointTo`).
+pub(super) fn find(root: &Root, id: &str) -> Option<Found> {
+    data_roots(root).iter().find_map(|folder| {
+        let text = fs::read_to_string(folder.join("containers").join(id).join("config.v2.json")).ok()?;
+        read(&text)
+    })
+}
+
+fn data_roots(root: &Root) -> Vec<PathBuf> {
+    let mut out = folders(root, &["dockerd"], "--data-root", DEFAULT);
+    // Where the option is not given, the file may name it (dockerd(8)).
+    let file = fs::read_to_string(root.join("etc/docker/daemon.json")).unwrap_or_default();
+    let named = serde_json::from_str::<Value>(&file).ok();
+    let named = named.as_ref().and_then(|v| v["data-root"].as_str());
+    out.extend(named.map(|folder| root.join(folder)));
+    out
+}
+
+fn read(text: &str) -> Option<Found> {
+    let config: Value = serde_json::from_str(text).ok()?;
+    let state = &config["State"];
+    let word = match (state["Running"].as_bool(), state["ExitCode"].as_i64()) {
+        (Some(true), _) => Some("running".to_owned()),
+        (Some(false), Some(code))
+            if state["FinishedAt"].as_str().is_some_and(|at| !at.starts_with("0001")) =>
+        {
+            let oom = if state["OOMKilled"].as_bool() == Some(true) { ", out of memory" } else { "" };
+            Some(format!("exited ({code}{oom})"))
+        }
+        _ => None,
+    };
+    Some(Found {
+        name: config["Name"].as_str().map(|name| name.trim_start_matches('/').to_owned()),
+        image: config["Config"]["Image"].as_str().map(str::to_owned),
+        state: word,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_image_and_end_are_read() {
+        let text = r#"{"Name":"/web-1","Config":{"Image":"nginx:1.27"},"State":{"Running":false,"ExitCode":137,
+            "OOMKilled":true,"FinishedAt":"2026-11-25T13:36:19Z"}}"#;
+        let found = read(text).unwrap();
+        assert_eq!((found.name.as_deref(), found.image.as_deref()), (Some("web-1"), Some("nginx:1.27")));
+        assert_eq!(found.state.as_deref(), Some("exited (137, out of memory)"));
+        assert_eq!(read("{"), None);
+    }
+
+    #[test]
+    fn the_data_root_is_the_running_daemons() {
+        let dir = tempfile::tempdir().unwrap();
+        let process = dir.path().join("proc/7");
+        fs::create_dir_all(&process).unwrap();
+        fs::write(process.join("comm"), "dockerd\n").unwrap();
+        fs::write(process.join("cmdline"), b"dockerd\0--data-root\0/srv/d\0").unwrap();
+        let roots = data_roots(&Root::at(dir.path()));
+        assert_eq!(roots, [dir.path().join("srv/d"), dir.path().join(DEFAULT)]);
+    }
+}

@@ -1,0 +1,323 @@
+//! The errno watch: failed system calls as observations, as they happen.
+
+mod self_check;
+
+use super::btf::offsets::{self, Resolved};
+use super::btf::{credentials, netlink as netlink_fields};
+use super::clock;
+use super::cost::Meter;
+use super::decode::{Decoded, Decoder, Trust};
+use super::interest::{self, Table};
+use super::kernel_log::KernelLog;
+use super::kills::Kills;
+use super::loader::{self, FOLLOW, IO_URING, Loader, Maps, NETLINK, OOM, SENTENCES, SIGNALS, STAGES, WATCH};
+use super::netlink;
+use super::ring::RingReader;
+use super::uring;
+use crate::model::{Abi, Availability, Cost, Errno, Observation};
+use diag_abi::bounds::{RING_BYTES, RING_BYTES_TREE, WHOLE_PER_WINDOW, WHOLE_PER_WINDOW_TREE, WINDOW_NS};
+use diag_abi::{
+    ABI_COMPAT, ABI_IO_URING, ABI_NETLINK, Config, FloodKey, FloodValue, Loss, MODE_MACHINE, MODE_TREE,
+    Record,
+};
+use nix::errno::Errno as Os;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use std::collections::HashMap;
+use std::io;
+
+pub use super::loader::CaptureError;
+
+/// What is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Every process, for the errnos of the curated table.
+    Machine,
+    /// The processes added by [`ErrnoWatch::follow`] and their descendants, for every errno.
+    Tree,
+}
+
+/// The running watch. Dropping it detaches the probes.
+pub struct ErrnoWatch {
+    scope: Scope,
+    // Before the loader, whose drop closes the programs that fill it.
+    ring: RingReader,
+    maps: Counters,
+    decoder: Decoder,
+    kills: Kills,
+    log: KernelLog,
+    resolved: Resolved,
+    /// Readings that disagreed with `/proc`, and what could not be attached.
+    distrusted: Vec<(&'static str, String)>,
+    /// How much of each flood has been reported.
+    reported: HashMap<FloodKey, u64>,
+    meter: Meter,
+    loader: Loader,
+}
+
+/// The maps that are only read, or written by `follow`.
+struct Counters {
+    flood: aya::maps::HashMap<aya::maps::MapData, [u8; 24], [u8; 24]>,
+    loss: aya::maps::PerCpuArray<aya::maps::MapData, [u8; 16]>,
+    tree: aya::maps::HashMap<aya::maps::MapData, u32, u64>,
+}
+
+const _: () =
+    assert!(size_of::<FloodKey>() == 24 && size_of::<FloodValue>() == 24 && size_of::<Loss>() == 16);
+
+impl ErrnoWatch {
+    /// Resolves the kernel's fields, loads the probes, compares what they see with `/proc/self`, and
+    /// attaches them.
+    pub fn start(scope: Scope) -> Result<Self, CaptureError> {
+        Self::start_with(scope, None)
+    }
+
+    /// Like [`ErrnoWatch::start`] with a ring of another size, for tests of loss.
+    pub fn start_with(scope: Scope, ring_bytes: Option<u32>) -> Result<Self, CaptureError> {
+        loader::check_kernel()?;
+        self_check::in_host_pid_namespace()?;
+        let types = offsets::read_vmlinux()
+            .map_err(|error| CaptureError::NoBtf { path: offsets::VMLINUX.into(), error })?;
+        let resolved = offsets::resolve(&types)?;
+        drop(types);
+        if let Some(why) = resolved.why_not(offsets::COMPAT) {
+            // A number read in the wrong table would be a wrong answer, which is worse than none.
+            return Err(CaptureError::Unreadable { reading: offsets::COMPAT, why: why.to_owned() });
+        }
+        let (table, config, default_ring) = match scope {
+            Scope::Machine => (Table::curated(), config(MODE_MACHINE, WHOLE_PER_WINDOW), RING_BYTES),
+            Scope::Tree => (Table::everything(), config(MODE_TREE, WHOLE_PER_WINDOW_TREE), RING_BYTES_TREE),
+        };
+        let mut loader = Loader::open(&config, &resolved, &table, ring_bytes.unwrap_or(default_ring))?;
+        let Maps { events, flood, loss, tree } = loader.maps()?;
+        loader.set_interest(&table)?;
+
+        let now = clock::now();
+        let mut decoder = Decoder::new(now.unix_ns.saturating_sub_unsigned(now.mono_ns), trust(&resolved));
+        let mut ring = RingReader::new(events);
+        let mut distrusted = check_self(&mut loader, &mut ring, &mut decoder);
+        if scope == Scope::Tree {
+            // Before the watch, or a child of the first moment would be missed. Without it the followed
+            // process itself is still seen.
+            if let Err(error) = loader.attach(FOLLOW, "sched_process_fork") {
+                distrusted.push((offsets::TREE, error.to_string()));
+            }
+        }
+        // Each on its own: what this kernel refuses is named by `state`, and the rest goes on.
+        for (program, tracepoint) in [(SIGNALS, "signal_generate"), (OOM, "mark_victim")] {
+            let _ = loader.attach(program, tracepoint);
+        }
+        match resolved.why_not(netlink_fields::NETLINK) {
+            None => drop(loader.attach(NETLINK, "skb_copy_datagram_iovec")),
+            Some(why) => loader.programs.push((NETLINK.into(), Availability::no(why))),
+        }
+        if resolved.netlink_sentences {
+            let _ = loader.attach(SENTENCES, "netlink_extack");
+        }
+        match &resolved.io_uring {
+            Ok(program) => drop(loader.attach(program, "io_uring_complete")),
+            Err(error) => loader.programs.push((IO_URING.into(), Availability::no(error.to_string()))),
+        }
+        loader.choose_watch(&resolved.sys_exit);
+        for (program, slot) in STAGES {
+            let _ = loader.add_stage(program, *slot);
+        }
+        loader.attach_watch()?;
+        Ok(Self {
+            scope,
+            ring,
+            maps: Counters { flood, loss, tree },
+            decoder,
+            kills: Kills::default(),
+            log: KernelLog::open(),
+            resolved,
+            distrusted,
+            reported: HashMap::new(),
+            meter: Meter::start(scope == Scope::Tree, loader.counted()),
+            loader,
+        })
+    }
+
+    /// The watch itself, the mount count of the instant, and each program, with the reason of a "no".
+    pub fn state(&self) -> (Availability, Availability, Vec<(String, Availability)>) {
+        let scope = match self.scope {
+            Scope::Machine => "every process",
+            Scope::Tree => "one process tree",
+        };
+        let watch = match self.missing().as_slice() {
+            [] => Availability::yes(format!("sys_exit, {scope}")),
+            missing => {
+                let names: Vec<&str> = missing.iter().map(|(name, _)| *name).collect();
+                Availability::yes(format!("sys_exit, {scope}; without {}", names.join(", ")))
+            }
+        };
+        let mounts =
+            match (&self.decoder.trust.mounts, self.missing().iter().find(|m| m.0 == offsets::MOUNTS)) {
+                (Some(field), _) => Availability::yes(field.clone()),
+                (None, Some((_, why))) => Availability::no(why.clone()),
+                (None, None) => Availability::no("the mount namespace of a task cannot be found"),
+            };
+        (watch, mounts, self.loader.programs.clone())
+    }
+
+    /// Kills, failed operations of io_uring and refused netlink requests: whether they are seen, with the reason of a
+    /// "no".
+    pub fn silent(&self) -> (Availability, Availability, Availability) {
+        let of = |names: &[&str]| {
+            let known =
+                || self.loader.programs.iter().filter(|(n, _)| names.iter().any(|s| n.starts_with(s)));
+            match known().find(|(_, state)| !state.is_yes()).or_else(|| known().next()) {
+                Some((_, Availability::Yes { .. })) => Availability::yes("yes"),
+                Some((_, no)) => no.clone(),
+                None => Availability::default(),
+            }
+        };
+        (of(&[SIGNALS, OOM]), of(&[IO_URING]), of(&[NETLINK]))
+    }
+
+    /// Readings that are not taken on this kernel, with the reason.
+    pub fn missing(&self) -> Vec<(&'static str, String)> {
+        self.resolved.missing.iter().chain(&self.distrusted).cloned().collect()
+    }
+
+    /// Adds a process to the tree. Children it already has are not followed, so call this before it
+    /// starts any.
+    pub fn follow(&mut self, pid: u32) -> Result<(), CaptureError> {
+        if self.scope != Scope::Tree {
+            return Err(CaptureError::NotATree);
+        }
+        // 0: the probe learns the start time when it first sees the process.
+        self.maps.tree.insert(pid, 0, 0).map_err(|error| CaptureError::Refused {
+            what: format!("following process {pid}"),
+            why: error.to_string(),
+        })
+    }
+
+    /// Waits until there may be something to drain.
+    pub async fn ready(&mut self) -> io::Result<()> {
+        self.ring.ready().await
+    }
+
+    /// All failures that travelled whole since the last call.
+    pub fn drain(&mut self) -> Vec<Observation> {
+        let mut seen = Vec::new();
+        let (decoder, kills, log) = (&mut self.decoder, &mut self.kills, &mut self.log);
+        self.ring.drain(|bytes| match decoder.decode(bytes) {
+            Some(Decoded::Failure(failure)) => seen.push(Observation::Failure(failure)),
+            Some(Decoded::KernelKill { failure, memory }) => kills.kernel(failure, memory),
+            Some(Decoded::OomVictim { tid }) => {
+                seen.extend(kills.victim(tid, log.of(tid)).map(Observation::Failure));
+            }
+            Some(Decoded::SelfCheck(_)) | None => {}
+        });
+        seen.extend(kills.due(clock::mono_ns()).into_iter().map(Observation::Failure));
+        seen
+    }
+
+    /// Failures that were only counted since the last call, one observation for each kind of failure.
+    pub fn repeated(&mut self) -> Vec<Observation> {
+        let keys: Vec<[u8; 24]> = self.maps.flood.keys().filter_map(Result::ok).collect();
+        let mut observations = Vec::new();
+        for bytes in keys {
+            let Some(key) = FloodKey::from_bytes(&bytes) else { continue };
+            // Looked at before the count is read: what is dead by then can add nothing afterwards.
+            let dead = is_dead(key.tgid);
+            let value = self.maps.flood.get(&bytes, 0).ok().and_then(|value| FloodValue::from_bytes(&value));
+            let Some(value) = value else { continue };
+            let known = self.reported.entry(key).or_insert(0);
+            let count = value.repeated.saturating_sub(*known);
+            *known = value.repeated;
+            if count > 0 {
+                observations.push(repeated(&key, count));
+            }
+            if dead {
+                self.reported.remove(&key);
+                // Fails only if it is gone already, which is what is wanted.
+                let _ = self.maps.flood.remove(&bytes);
+            }
+        }
+        observations
+    }
+
+    /// What the programs and this process took so far.
+    pub fn cost(&mut self) -> Cost {
+        let now = clock::mono_ns();
+        if self.meter.is_due(now) {
+            self.meter.turn(now, self.loader.counted());
+        }
+        self.meter.cost(self.loader.counted())
+    }
+
+    /// Failures of interest that may have been neither delivered nor counted, since the start. An upper
+    /// bound where the kernel skipped the program: it does not know what the program would have seen.
+    pub fn lost(&self) -> u64 {
+        let per_cpu = self.maps.loss.get(&0, 0);
+        let dropped = per_cpu.map_or(0, |values| {
+            values.iter().filter_map(|bytes| Loss::from_bytes(bytes)).map(|loss| loss.dropped).sum()
+        });
+        dropped + self.decoder.lost() + self.loader.misses(WATCH)
+    }
+}
+
+fn config(mode: u32, whole_per_window: u32) -> Config {
+    Config { own_tgid: std::process::id(), mode, whole_per_window, pad: 0, window_ns: WINDOW_NS }
+}
+
+fn repeated(key: &FloodKey, count: u64) -> Observation {
+    let abi = if key.abi == ABI_COMPAT { Abi::Compat } else { Abi::Native };
+    Observation::Repeated {
+        pid: key.tgid,
+        cgroup: key.cgroup,
+        syscall: match key.abi {
+            ABI_IO_URING => uring::label(key.nr),
+            ABI_NETLINK => netlink::label(key.nr),
+            _ => interest::name(key.nr, abi),
+        },
+        errno: Errno(key.errno as i32),
+        count,
+    }
+}
+
+fn is_dead(tgid: u32) -> bool {
+    i32::try_from(tgid).is_ok_and(|pid| kill(Pid::from_raw(pid), None) == Err(Os::ESRCH))
+}
+
+/// What the kernel's types allow to be read, before the self-check has its say.
+fn trust(resolved: &Resolved) -> Trust {
+    let readable = |reading| resolved.why_not(reading).is_none();
+    let mounts = resolved.mount_counter.filter(|_| readable(offsets::MNT_NS));
+    Trust {
+        mounts: mounts.map(|counter| match readable(offsets::PENDING) {
+            true => format!("mnt_namespace.{counter} + pending_mounts"),
+            false => format!("mnt_namespace.{counter}"),
+        }),
+        parent: readable(offsets::PARENT),
+        start: readable(offsets::START),
+        mnt_ns: readable(offsets::MNT_NS),
+        pid_ns: readable(offsets::PID_NS),
+        user_ns: readable(offsets::USER_NS),
+        credentials: readable(credentials::CREDENTIALS),
+        no_new_privs: readable(credentials::NO_NEW_PRIVS),
+        owners: readable(credentials::OWNERS),
+    }
+}
+
+/// Runs the self-check and withdraws trust from what disagrees with `/proc`. Where it cannot be run, the
+/// types that the fields were looked up by are all there is, and `state` shows why.
+fn check_self(
+    loader: &mut Loader,
+    ring: &mut RingReader,
+    decoder: &mut Decoder,
+) -> Vec<(&'static str, String)> {
+    if loader.run_self_check().is_err() {
+        return Vec::new();
+    }
+    let mut seen = None;
+    ring.drain(|bytes| {
+        if let Some(Decoded::SelfCheck(record)) = decoder.decode(bytes) {
+            seen = Some(record);
+        }
+    });
+    let Some(seen) = seen else { return Vec::new() };
+    self_check::compare(&seen, &self_check::Own::read(), &mut decoder.trust)
+}

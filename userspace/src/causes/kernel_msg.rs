@@ -1,0 +1,132 @@
+//! System V message queues: their number, the size of a message, the bytes of a queue.
+
+use super::case::{ceiling::Ceiling, remedies, switch::FILTER};
+use super::{Case, Cause, Fault, Proof};
+use crate::limits::ipc::{MSGMAX, MSGMNB, MSGMNI};
+use crate::model::{Confidence, Errno, Remedy};
+
+/// A limit, the calls and the errno it shows itself as, and its words behind the number.
+struct Row {
+    ceiling: Ceiling,
+    calls: &'static [&'static str],
+    errno: Errno,
+    words: &'static str,
+}
+
+const ROWS: &[Row] = &[
+    Row {
+        ceiling: Ceiling {
+            limit: &MSGMNI,
+            deciders: &["ipc_addid"],
+            callers: &["newque", "ipcget", "ipcget_new", "ipcget_public", "ksys_msgget", "__x64_sys_msgget"],
+        },
+        calls: &["msgget"],
+        errno: Errno::ENOSPC,
+        words: "message queues are in use",
+    },
+    Row {
+        ceiling: Ceiling {
+            limit: &MSGMAX,
+            deciders: &["do_msgsnd"],
+            callers: &["ksys_msgsnd", "__x64_sys_msgsnd", "__do_sys_msgsnd"],
+        },
+        calls: &["msgsnd"],
+        errno: Errno::EINVAL,
+        words: "bytes were to be sent in one message",
+    },
+    Row {
+        ceiling: Ceiling {
+            limit: &MSGMNB,
+            deciders: &["do_msgsnd"],
+            callers: &["ksys_msgsnd", "__x64_sys_msgsnd", "__do_sys_msgsnd"],
+        },
+        calls: &["msgsnd"],
+        errno: Errno::EAGAIN,
+        words: "bytes were to be put into one queue",
+    },
+];
+
+pub(super) static CAUSE: Cause = Cause {
+    slug: "kernel-msg",
+    title: "System V message queues are used up (kernel.msgmni, msgmax, msgmnb)",
+    about: "\
+msgget(2) fails with ENOSPC, \"No space left on device\", and no disk is full; msgsnd(2) with EINVAL for a message above kernel.msgmax,
+or with EAGAIN (IPC_NOWAIT) because the queue has no room: do_msgsnd() in ipc/msg.c compares the bytes in the queue with what
+it was made for, kernel.msgmnb. ipc_addid() in ipc/util.c compares the number of queues with kernel.msgmni. Each IPC
+namespace has its own.
+
+It surprises because queues and their messages outlive their processes, and because raising msgmnb changes no queue that exists.",
+    shows_as: &[("msgget", "ENOSPC"), ("msgsnd", "EAGAIN"), ("msgsnd", "EINVAL")],
+    deciders: &["ipc_addid", "do_msgsnd"],
+    reads: &[&MSGMAX, &MSGMNB, &MSGMNI],
+    rivals: &[FILTER],
+    explain,
+    remedy,
+    fault: Fault::Action {
+        about: "lowers the three in an IPC namespace of its own",
+        risk: "none: it happens in an IPC namespace of its own",
+        variants: &["queues", "message", "queue"],
+    },
+    see: &[
+        "https://docs.kernel.org/admin-guide/sysctl/kernel.html#msgmax-msgmnb-and-msgmni",
+        "ipc/msg.c: do_msgsnd(); ipc/util.c: ipc_addid()",
+        "msgget(2), msgop(2), sysvipc(7)",
+    ],
+};
+
+fn explain(case: &Case<'_>) -> Option<Proof> {
+    let (_, errno) = case.failure().syscall()?;
+    let mine = ROWS.iter().filter(|row| row.errno == errno && case.denied(row.calls, errno).is_some());
+    // The one that a reading convicts; where there is none, what is left of them.
+    let mut judged: Vec<_> = mine.filter_map(|row| Some((row, row.ceiling.judge(case)?))).collect();
+    judged.sort_by_key(|(_, judged)| std::cmp::Reverse(judged.confidence));
+    let alone = judged.len() == 1;
+    let (row, judged) = judged.into_iter().next()?;
+    let (used, most) = judged.numbers();
+    let limit = row.ceiling.limit;
+    let sentence = match judged.reached {
+        Some(_) => format!("{used} {}, and {} allows {most}.", row.words, limit.id),
+        None => format!("{} may be used up.", limit.id),
+    };
+    let mut proof = judged.proof(case, &row.ceiling, sentence);
+    if !alone && proof.limit.is_none() {
+        proof.confidence = proof.confidence.min(Confidence::Possible);
+    }
+    Some(proof)
+}
+
+fn remedy(_: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
+    let limit = [&MSGMNI, &MSGMAX, &MSGMNB].into_iter().find(|l| l.id == proof.knob.name).unwrap_or(&MSGMNI);
+    let mut all = remedies::double(limit, proof, "for this IPC namespace; queues that exist keep their size");
+    all.push(remedies::look("ipcs -q -p; ipcs -q", "queues that nobody reads: ipcrm -q ID removes one"));
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::causes::case::testing::{judge_with, over, valued};
+    use crate::model::Reading;
+
+    fn judged(call: &str, errno: Errno, reading: Reading) -> Option<Confidence> {
+        // Readings of the others show room, as the probe reads them all.
+        let mut readings: Vec<Reading> =
+            CAUSE.reads.iter().map(|limit| over(limit, 0, u64::MAX, 1)).collect();
+        readings.retain(|r| r.limit != reading.limit);
+        readings.push(reading);
+        judge_with(&CAUSE, &valued(call, errno, &[], &[], readings)).map(|f| f.confidence)
+    }
+
+    #[test]
+    fn each_overflow_is_proven() {
+        assert_eq!(judged("msgget", Errno::ENOSPC, over(&MSGMNI, 1, 1, 1)), Some(Confidence::Proven));
+        assert_eq!(judged("msgsnd", Errno::EINVAL, over(&MSGMAX, 0, 10, 11)), Some(Confidence::Proven));
+        assert_eq!(judged("msgsnd", Errno::EAGAIN, over(&MSGMNB, 0, 64, 100)), Some(Confidence::Proven));
+    }
+
+    #[test]
+    fn room_or_another_errno_is_not_claimed() {
+        assert_eq!(judged("msgget", Errno::ENOSPC, over(&MSGMNI, 0, 1, 1)), None);
+        assert_eq!(judged("msgsnd", Errno::EAGAIN, over(&MSGMNI, 1, 1, 1)), None);
+    }
+}

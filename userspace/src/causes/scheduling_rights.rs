@@ -1,0 +1,170 @@
+//! Real-time policies, lower nice values, better I/O classes: CAP_SYS_NICE or a resource limit.
+
+use super::case::claim::{cite_state, knob, look, step, weigh};
+use super::case::ids::{self, CAP_SYS_NICE};
+use super::{Case, Cause, Fault, Proof, Rival};
+use crate::model::{Errno, KnobKind, Remedy};
+
+const DECIDERS: &[&str] = &[
+    "user_check_sched_setscheduler",
+    "__sched_setscheduler",
+    "set_one_prio",
+    "can_nice",
+    "__do_sys_nice",
+    "ioprio_check_cap",
+    "check_same_owner",
+];
+const CALLERS: &[&str] = &[
+    "do_sched_setscheduler",
+    "_sched_setscheduler",
+    "sched_setattr",
+    "capable",
+    "ns_capable",
+    "ns_capable_common",
+    "cap_capable",
+];
+
+const FIFO: u64 = 1;
+const RR: u64 = 2;
+const DEADLINE: u64 = 6;
+/// A flag beside the policy (`SCHED_RESET_ON_FORK`).
+const RESET_ON_FORK: u64 = 0x4000_0000;
+
+pub(super) static CAUSE: Cause = Cause {
+    slug: "scheduling-rights",
+    title: "a real-time policy or a better priority needs RLIMIT_RTPRIO, RLIMIT_NICE or CAP_SYS_NICE",
+    about: "\
+sched_setscheduler(2) with SCHED_FIFO or SCHED_RR fails with EPERM, setpriority(2) and nice(2) with a lower value with
+EACCES or EPERM. user_check_sched_setscheduler() and can_nice() in kernel/sched allow up to RLIMIT_RTPRIO and RLIMIT_NICE,
+both 0 by default, and anything to CAP_SYS_NICE *of the first user namespace* (since 5.13 or so in the task's own);
+SCHED_DEADLINE takes the capability in any case. Engines leave CAP_SYS_NICE out.
+
+It surprises audio servers, JACK, DPDK, PTP daemons, MySQL and JVMs (thread priorities) in containers: they run as root
+there, and print \"Operation not permitted\" or go on slowly.",
+    shows_as: &[
+        ("sched_setscheduler", "EPERM"), ("sched_setattr", "EPERM"), ("sched_setparam", "EPERM"), ("setpriority", "EACCES"),
+        ("setpriority", "EPERM"), ("ioprio_set", "EPERM"),
+    ],
+    deciders: DECIDERS,
+    reads: &[],
+    rivals: &[Rival {
+        name: "a seccomp filter",
+        ruled_out_by: "no filter is installed, a kernel path was seen, or the filters let the call pass",
+        stands: ids::filter_stands,
+    }],
+    explain,
+    remedy,
+    fault: Fault::Action {
+        about: "asks for a real-time policy as a user without capabilities",
+        risk: "none: only this process is refused something",
+        variants: &["fifo"],
+    },
+    see: &["sched(7), Privileges and resource limits", "kernel/sched/syscalls.c: user_check_sched_setscheduler()"],
+};
+
+/// Which resource limit would do instead of the capability.
+fn limit(case: &Case<'_>, call: &str) -> Option<&'static str> {
+    match call {
+        "setpriority" => Some("RLIMIT_NICE"),
+        "ioprio_set" => None,
+        "sched_setscheduler" => {
+            let policy = case.failure().number_arg("policy").unwrap_or(FIFO) & !RESET_ON_FORK;
+            match policy {
+                FIFO | RR => Some("RLIMIT_RTPRIO"),
+                DEADLINE => None,
+                _ => Some("RLIMIT_NICE"),
+            }
+        }
+        _ => Some("RLIMIT_RTPRIO"),
+    }
+}
+
+fn explain(case: &Case<'_>) -> Option<Proof> {
+    let calls = ["sched_setscheduler", "sched_setattr", "sched_setparam", "setpriority", "ioprio_set"];
+    let call = case.denied(&calls, Errno::EPERM).or_else(|| case.denied(&["setpriority"], Errno::EACCES))?;
+    let has = ids::has(case, CAP_SYS_NICE);
+    let limit = limit(case, call);
+    let most = limit.and_then(|name| case.state(name)).and_then(|s| s.value.parse::<u64>().ok());
+    let state = match (has, limit, most) {
+        (Some(true), ..) => Some(false),
+        // With room up to some priority the one that was asked for would have to be known.
+        (Some(false), Some(_), Some(0)) | (Some(false), None, _) => Some(true),
+        _ => None,
+    };
+    let weighed = weigh(case, DECIDERS, CALLERS, state)?;
+    let who = &case.failure().task.comm;
+    let pid = case.failure().task.pid;
+    let (sentence, knob) = match limit {
+        Some(name) => {
+            let most = most.map_or_else(String::new, |n| format!(" ({n})"));
+            (
+                format!(
+                    "{who} asked {call} for more than its {name}{most} allows, and it lacks CAP_SYS_NICE."
+                ),
+                knob(KnobKind::Rlimit, name, format!("/proc/{pid}/limits")),
+            )
+        }
+        None => (
+            format!("{who} asked {call} for a scheduling that takes CAP_SYS_NICE, which it lacks."),
+            knob(KnobKind::Capability, "CAP_SYS_NICE", format!("/proc/{pid}/status")),
+        ),
+    };
+    let lines = ids::cite(case, "CAP_SYS_NICE", CAP_SYS_NICE)
+        .into_iter()
+        .chain(limit.and_then(|n| cite_state(case, n)));
+    let mut proof = weighed.proof(case, DECIDERS, sentence, knob).because(lines);
+    proof.limit = most;
+    Some(proof)
+}
+
+fn remedy(_: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
+    let flag = if proof.knob.name == "RLIMIT_NICE" { "nice" } else { "rtprio" };
+    vec![
+        step(
+            "now",
+            format!("docker run --ulimit {flag}=99 … (a service: Limit{}=99)", flag.to_uppercase()),
+            "for this container alone; a real-time task that never sleeps takes its processor from all others",
+            "start it without the option",
+        ),
+        step(
+            "for good",
+            "docker run --cap-add SYS_NICE …",
+            "any policy and priority, for other processes of the container too",
+            "start it without the option",
+        ),
+        look(
+            "prlimit --rtprio --nice -p PID; cat /proc/sys/kernel/sched_rt_runtime_us",
+            "the limits of the process, and how much of a second real-time tasks may take",
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::causes::case::ids::testing::{arg, called, state};
+    use crate::causes::case::testing::judge_with;
+    use crate::model::{Confidence, Incident};
+
+    fn asked(policy: u64, caps: &str) -> Incident {
+        let mut i = called("sched_setscheduler", libc::EPERM, 0);
+        arg(&mut i, "policy", policy);
+        state(&mut i, "CapEff", caps);
+        state(&mut i, "RLIMIT_RTPRIO", "0");
+        i
+    }
+
+    #[test]
+    fn no_limit_and_no_capability_is_the_cause() {
+        let f = judge_with(&CAUSE, &asked(FIFO, "0000000000000000")).unwrap();
+        assert_eq!((f.confidence, f.knob.name.as_str()), (Confidence::Proven, "RLIMIT_RTPRIO"));
+        let f = judge_with(&CAUSE, &asked(DEADLINE, "0000000000000000")).unwrap();
+        assert_eq!(f.knob.name, "CAP_SYS_NICE");
+    }
+
+    #[test]
+    fn who_has_the_capability_is_no_case() {
+        assert!(judge_with(&CAUSE, &asked(FIFO, "000001ffffffffff")).is_none());
+        assert!(judge_with(&CAUSE, &called("sched_setscheduler", libc::EINVAL, 0)).is_none());
+    }
+}

@@ -1,0 +1,35 @@
+//! How the engine's errors end a verb: the sentence, the way to its explanation, the exit code.
+
+use container_core::Error;
+use container_core::steps::Step;
+
+use crate::cli::outcome;
+
+/// The engine itself failed, docker's convention.
+pub(super) const ENGINE_FAILED: i32 = 125;
+const NOT_EXECUTABLE: i32 = 126;
+const NOT_FOUND: i32 = 127;
+
+/// Tell why `container` could not be started or entered; the exit code.
+pub(super) fn report(error: &Error, container: &str) -> i32 {
+    outcome::say(&format!("diag: {error}"));
+    let Some(failed) = error.step() else { return ENGINE_FAILED };
+    outcome::say(&format!("      diag explain {container}"));
+    match (failed.step, failed.errno) {
+        (Step::ExecuteWorkload, libc::ENOENT | libc::ENOTDIR) => NOT_FOUND,
+        (Step::ExecuteWorkload, libc::EACCES | libc::ENOEXEC | libc::EPERM) => NOT_EXECUTABLE,
+        _ => ENGINE_FAILED,
+    }
+}
+
+/// Do `action` for each container; one that fails does not keep the others from their turn. Exit code 1 if any did.
+pub(super) fn for_each(names: &[String], mut action: impl FnMut(&str) -> Result<(), Error>) -> i32 {
+    let mut code = 0;
+    for name in names {
+        if let Err(error) = action(name) {
+            report(&error, name);
+            code = 1;
+        }
+    }
+    code
+}

@@ -1,0 +1,103 @@
+//! The bundled engine's verbs: thin files over `container-core`, with the words and exit codes of docker.
+//!
+//! A foreground `run` and an `exec` end with the workload's exit code; 125 means that the engine itself failed, 126 that the
+//! command could not be executed, 127 that it was not found. A failed step is shown with the way to its explanation.
+
+mod create;
+mod exec;
+mod failure;
+mod images;
+mod import;
+mod inspect;
+mod kill;
+mod load;
+mod logs;
+mod pause;
+mod ps;
+mod resources;
+mod rm;
+mod rmi;
+mod run;
+mod signal;
+mod size;
+mod spec;
+mod start;
+mod stats;
+#[cfg(test)]
+mod steps_doc;
+mod stop;
+mod table;
+mod wait;
+
+use std::path::Path;
+
+use anyhow::Context;
+use container_core::Engine;
+
+/// The verbs, in the order of a container's life.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum EngineVerb {
+    /// Make an image of a root file system: a folder or a tar archive.
+    Import(import::Args),
+    /// Take over images that another tool saved: docker-archive, OCI archive or OCI layout.
+    Load(load::Args),
+    /// List images.
+    Images(images::Args),
+    /// Forget images, and delete the layers that nothing else uses.
+    Rmi(rmi::Args),
+    /// Create a container and start it.
+    Run(run::Args),
+    /// Create a container without starting it.
+    Create(create::Args),
+    /// Start containers that were created or have ended.
+    Start(start::Args),
+    /// Run a command in a running container.
+    Exec(exec::Args),
+    /// List containers.
+    Ps(ps::Args),
+    /// Print what a container printed.
+    Logs(logs::Args),
+    /// Everything about containers or images, as JSON.
+    Inspect(inspect::Args),
+    /// Wait until containers have ended; print their exit codes.
+    Wait(wait::Args),
+    /// Ask containers to end, and kill those that do not.
+    Stop(stop::Args),
+    /// Stop all processes of containers where they are.
+    Pause(pause::Args),
+    /// Let paused containers go on.
+    Unpause(pause::Args),
+    /// What running containers use of CPU, memory and tasks, over one second.
+    Stats(stats::Args),
+    /// Send a signal to containers.
+    Kill(kill::Args),
+    /// Remove containers.
+    Rm(rm::Args),
+}
+
+/// Run a verb on the store at `root`; the exit code.
+pub(super) fn dispatch(verb: EngineVerb, root: &Path) -> anyhow::Result<i32> {
+    let engine = Engine::open(root).with_context(|| {
+        format!("the engine's store {} cannot be opened (--root names another)", root.display())
+    })?;
+    match verb {
+        EngineVerb::Import(args) => import::run(&args, &engine),
+        EngineVerb::Load(args) => load::run(args, &engine),
+        EngineVerb::Images(args) => images::run(args, &engine),
+        EngineVerb::Rmi(args) => rmi::run(&args, &engine),
+        EngineVerb::Run(args) => run::run(args, &engine),
+        EngineVerb::Create(args) => create::run(args, &engine),
+        EngineVerb::Start(args) => start::run(&args, &engine),
+        EngineVerb::Exec(args) => exec::run(args, &engine),
+        EngineVerb::Ps(args) => ps::run(args, &engine),
+        EngineVerb::Logs(args) => logs::run(&args, &engine),
+        EngineVerb::Inspect(args) => inspect::run(&args, &engine),
+        EngineVerb::Wait(args) => wait::run(&args, &engine),
+        EngineVerb::Stop(args) => stop::run(&args, &engine),
+        EngineVerb::Pause(args) => Ok(pause::run(&args, &engine, true)),
+        EngineVerb::Unpause(args) => Ok(pause::run(&args, &engine, false)),
+        EngineVerb::Stats(args) => stats::run(&args, &engine),
+        EngineVerb::Kill(args) => kill::run(&args, &engine),
+        EngineVerb::Rm(args) => rm::run(&args, &engine),
+    }
+}

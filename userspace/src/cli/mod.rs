@@ -1,0 +1,141 @@
+//! The command line: one thin file per verb, in the user's order.
+
+mod causes;
+mod check;
+mod doctor;
+mod engine;
+mod explain;
+mod outcome;
+mod repro;
+mod watch;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use outcome::Outcome;
+use std::{path::PathBuf, process::ExitCode};
+
+/// Explains container failures that the kernel causes.
+#[derive(Debug, Parser)]
+#[command(
+    name = "diag",
+    version,
+    after_help = "Exit codes: 0 nothing found, 1 found something, 2 diag itself failed."
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Clone, Args)]
+struct Global {
+    /// Where incidents are kept.
+    #[arg(long, global = true, env = "DIAG_JOURNAL", default_value = crate::journal::DEFAULT_PATH)]
+    journal: PathBuf,
+    /// Where the bundled engine keeps images and containers.
+    #[arg(long, global = true, env = "DIAG_ROOT", default_value = "/var/lib/diag/engine")]
+    root: PathBuf,
+    /// More words on stderr: once for what diag does, twice for everything.
+    // No short form: with `run`, -v means a volume wherever people come from.
+    #[arg(long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+/// How an answer is printed.
+#[derive(Debug, Clone, Copy, Args)]
+struct Form {
+    /// The answer's form.
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+    /// Short for --format json.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Json,
+}
+
+impl Form {
+    fn is_json(self) -> bool {
+        self.json || self.format == Format::Json
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Report each kernel refusal as it happens, and keep it in the journal.
+    Watch(watch::Args),
+    /// Explain why a container, or a command, failed.
+    Explain(explain::Args),
+    /// How near every limit is, and whether what is required of them holds.
+    Check(check::Args),
+    /// List the causes diag knows.
+    Causes(causes::Args),
+    /// Make a cause happen, safely, and explain it.
+    Repro(repro::Args),
+    /// What this kernel and these privileges allow, and what would help.
+    Doctor(doctor::Args),
+    #[command(flatten)]
+    Engine(Box<engine::EngineVerb>),
+}
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    // A reader that goes away (`diag causes | head`) is no failure: behave as other Unix tools do.
+    // SAFETY: restores the default disposition of SIGPIPE before any thread exists.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    let cli = Cli::parse();
+    logging(cli.global.verbose);
+    match run(cli) {
+        Ok(outcome) => outcome.into(),
+        Err(error) => {
+            outcome::complain(&error);
+            Outcome::Failed.into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<Outcome> {
+    let global = cli.global;
+    match cli.verb {
+        Verb::Watch(args) => watch::run(&args, &global),
+        Verb::Explain(args) => explain::run(&args, &global),
+        Verb::Check(args) => check::run(&args),
+        Verb::Causes(args) => causes::run(args),
+        Verb::Repro(args) => repro::run(&args, &global),
+        Verb::Doctor(args) => doctor::run(args, &global),
+        Verb::Engine(verb) => Ok(Outcome::Code(engine::dispatch(*verb, &global.root)?)),
+    }
+}
+
+/// Words about diag itself go to stderr, with the kernel side's (aya-log) among them.
+fn logging(verbose: u8) {
+    use tracing_subscriber::{EnvFilter, fmt};
+    let level = match verbose {
+        0 => "diag=warn,aya=error",
+        1 => "diag=info,aya=warn",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_env("DIAG_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+    fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour)
+        .with_target(verbose > 1)
+        .without_time()
+        .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,109 @@
+//! Graphs that wait for their failure, and the successes to hold it against.
+
+use crate::model::{Call, Failure, Graph, GraphEvidence, GraphSource};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+
+/// Graphs kept per root function. Siblings are picked among them, so a busy kernel must not flush them
+/// out within the wait for a failure record.
+const MOST_PER_ROOT: usize = 128;
+/// Successes that travel with an incident.
+const MOST_SIBLINGS: usize = 4;
+/// `sys_exit` is traced this shortly after the root function returned.
+const EXIT_WINDOW_NS: u64 = 50_000_000;
+const MOST_FAILED: usize = 4096;
+
+/// Recent graphs by root function.
+#[derive(Debug, Default)]
+pub struct Graphs {
+    by_root: HashMap<String, VecDeque<Graph>>,
+    failed: VecDeque<(u32, String, u64)>,
+    /// Tasks whose failures the kernel counts without sending them: none of their graphs is a known success.
+    distrusted: HashSet<(u32, String)>,
+}
+
+impl Graphs {
+    pub(super) fn push(&mut self, graph: Graph) {
+        let recent = self.by_root.entry(graph.root.name.clone()).or_default();
+        if recent.len() == MOST_PER_ROOT {
+            recent.pop_front();
+        }
+        recent.push_back(graph);
+    }
+
+    pub(super) fn failed(&mut self, tid: u32, syscall: &str, mono_ns: u64) {
+        if self.failed.len() == MOST_FAILED {
+            self.failed.pop_front();
+        }
+        self.failed.push_back((tid, syscall.into(), mono_ns));
+    }
+
+    pub(super) fn distrust(&mut self, tid: u32, syscall: &str) {
+        if self.distrusted.len() < MOST_FAILED {
+            self.distrusted.insert((tid, syscall.into()));
+        }
+    }
+
+    /// The failed call's graph with its siblings.
+    pub(super) fn evidence(&self, failure: &Failure, source: GraphSource) -> Option<GraphEvidence> {
+        let failed = self.of(failure)?;
+        let mut succeeded: Vec<Graph> = Vec::new();
+        let same_task_first = |g: &&Graph| g.tid != failed.tid;
+        let mut candidates: Vec<&Graph> = self.by_root.get(&failed.root.name)?.iter().rev().collect();
+        candidates.sort_by_key(same_task_first);
+        for graph in candidates {
+            let known = succeeded.iter().any(|s| same_shape(&s.root, &graph.root));
+            // Of a later call it is not yet known that no failure was reported for it.
+            let earlier = graph.end_ns < failed.end_ns;
+            if succeeded.len() < MOST_SIBLINGS && earlier && self.succeeded(graph) && !known {
+                succeeded.push(graph.clone());
+            }
+        }
+        Some(GraphEvidence { source, failed: failed.clone(), succeeded, types: BTreeMap::new() })
+    }
+
+    /// The graph that ended just before this failure was reported, on the same thread.
+    fn of(&self, failure: &Failure) -> Option<&Graph> {
+        let (syscall, _) = failure.syscall()?;
+        let at = failure.time.mono_ns;
+        self.by_root
+            .iter()
+            .filter(|(root, _)| is_entry_of(root, syscall))
+            .flat_map(|(_, graphs)| graphs)
+            .filter(|g| {
+                g.tid == failure.task.tid
+                    && g.end_ns.is_some_and(|end| end <= at && at - end < EXIT_WINDOW_NS)
+            })
+            .max_by_key(|g| g.end_ns)
+    }
+
+    fn succeeded(&self, graph: &Graph) -> bool {
+        let Some(end) = graph.end_ns else { return false };
+        let this = |tid: u32, syscall: &str| tid == graph.tid && is_entry_of(&graph.root.name, syscall);
+        // A failure belongs to the last call of its thread that ended before it, and to no earlier one.
+        let last_before = |at: u64| {
+            let same =
+                self.by_root.get(&graph.root.name).into_iter().flatten().filter(|g| g.tid == graph.tid);
+            !same.filter_map(|g| g.end_ns).any(|other| other > end && other <= at)
+        };
+        let whole = graph.lost == 0 && !graph.root.hole;
+        whole
+            && !self.failed.iter().any(|(tid, s, at)| {
+                this(*tid, s) && *at >= end && at - end < EXIT_WINDOW_NS && last_before(*at)
+            })
+            && !self.distrusted.iter().any(|(tid, s)| this(*tid, s))
+    }
+}
+
+/// Whether this kernel function is the entry of that system call: `__x64_sys_mount`, `__ia32_sys_mount`,
+/// `__arm64_sys_mount`, `__ia32_compat_sys_mount`.
+fn is_entry_of(function: &str, syscall: &str) -> bool {
+    let Some((_, name)) = function.split_once("_sys_") else { return false };
+    // The kernel's own name differs in a few places from the table's.
+    name == syscall || name.strip_prefix("new") == Some(syscall) || (name, syscall) == ("umount", "umount2")
+}
+
+fn same_shape(a: &Call, b: &Call) -> bool {
+    a.name == b.name
+        && a.children.len() == b.children.len()
+        && a.children.iter().zip(&b.children).all(|(x, y)| same_shape(x, y))
+}

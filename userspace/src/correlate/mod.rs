@@ -1,0 +1,271 @@
+//! Which observations are one story. A plain state machine over observations and the time they carry: no
+//! clock, no file, so that a test can replay any order of arrival.
+
+mod graphs;
+
+pub use graphs::Graphs;
+
+use crate::model::{
+    Container, Cost, EngineStep, Errno, Fact, Failure, FailureKind, GraphSource, Host, Incident, Loss, Owner,
+    Reading, Stamp, Suspect,
+};
+use std::collections::HashMap;
+
+/// Equal failures of one container (or process) within this time are one incident with a count.
+const FOLD_NS: u64 = 60_000_000_000;
+/// How long a failure waits at most until the tracer has been read up to its time: a reader that is behind
+/// on a busy machine needs seconds, one that is not milliseconds.
+const GRAPH_WAIT_NS: u64 = 10_000_000_000;
+/// How long a failure of an engine that reports its steps waits for that report, at most.
+const STEP_WAIT_NS: u64 = 250_000_000;
+/// Incidents whose repetitions are still counted; beyond this the oldest starts anew.
+const MOST_OPEN: usize = 4096;
+
+/// A failure with what the stages before knew about it.
+#[derive(Debug, Clone)]
+pub struct Attributed {
+    pub failure: Failure,
+    pub container: Option<Container>,
+    pub step: Option<EngineStep>,
+    pub readings: Vec<Reading>,
+    pub suspects: Vec<Suspect>,
+    pub owners: Vec<Owner>,
+    pub facts: Vec<Fact>,
+}
+
+/// What may still arrive for a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Expected {
+    /// Its system call is among the traced ones.
+    pub graph: bool,
+    /// It belongs to an engine that reports failed steps.
+    pub step: bool,
+}
+
+/// What correlation says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Story {
+    /// A new incident; `key` names it in later `Again`s.
+    New { key: Key, incident: Box<Incident> },
+    /// The same failure again.
+    Again { key: Key, count: u64, last: Stamp },
+}
+
+/// What makes two failures the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// The container's id, else the process.
+    pub who: String,
+    pub syscall: String,
+    pub errno: Errno,
+    /// What it was about, where that decides: the program, the file that was forbidden.
+    pub object: Option<String>,
+}
+
+#[derive(Debug)]
+struct Open {
+    count: u64,
+    last: Stamp,
+    pid: u32,
+}
+
+#[derive(Debug)]
+struct Pending {
+    key: Key,
+    what: Attributed,
+    /// Until when it waits for its graph, and for its engine's word; 0 when it does not.
+    graph_until_ns: u64,
+    step_until_ns: u64,
+}
+
+/// Folds failures and graphs into incidents.
+#[derive(Debug)]
+pub struct Correlator {
+    host: Host,
+    /// Where graphs come from; `Err` says why there are none.
+    source: Result<GraphSource, String>,
+    graphs: Graphs,
+    pending: Vec<Pending>,
+    open: HashMap<Key, Open>,
+    loss: Loss,
+    cost: Option<Cost>,
+}
+
+impl Correlator {
+    pub fn new(host: Host, source: Result<GraphSource, String>) -> Self {
+        Self {
+            host,
+            source,
+            graphs: Graphs::default(),
+            pending: vec![],
+            open: HashMap::new(),
+            loss: Loss::default(),
+            cost: None,
+        }
+    }
+
+    /// A failure that is nobody's incident (its errno is not watched for its own sake) still tells that
+    /// its graph is no success.
+    pub fn mark_failed(&mut self, failure: &Failure) {
+        if let Some((syscall, _)) = failure.syscall() {
+            self.graphs.failed(failure.task.tid, syscall, failure.time.mono_ns);
+        }
+    }
+
+    /// Takes a failure in. What is `expected` to follow decides how long it waits.
+    pub fn failure(&mut self, what: Attributed, expected: Expected) -> Option<Story> {
+        self.mark_failed(&what.failure);
+        let key = key(&what)?;
+        let now = what.failure.time;
+        if let Some(open) = self.open.get_mut(&key)
+            && now.mono_ns.saturating_sub(open.last.mono_ns) < FOLD_NS
+        {
+            open.count += 1;
+            open.last = now;
+            return Some(Story::Again { key, count: open.count, last: now });
+        }
+        self.make_room();
+        self.open.insert(key.clone(), Open { count: 1, last: now, pid: what.failure.task.pid });
+        let until = |wanted: bool, wait_ns| if wanted { now.mono_ns.saturating_add(wait_ns) } else { 0 };
+        let graph_until_ns = until(expected.graph && self.source.is_ok(), GRAPH_WAIT_NS);
+        let step_until_ns = until(expected.step && what.step.is_none(), STEP_WAIT_NS);
+        if graph_until_ns.max(step_until_ns) == 0 {
+            return Some(self.emit(key, what));
+        }
+        self.pending.push(Pending { key, what, graph_until_ns, step_until_ns });
+        None
+    }
+
+    /// Takes a graph in.
+    pub fn graph(&mut self, graph: crate::model::Graph) {
+        self.graphs.push(graph);
+    }
+
+    /// The flood the kernel counted without sending it.
+    pub fn repeated(
+        &mut self,
+        pid: u32,
+        syscall: &str,
+        errno: Errno,
+        count: u64,
+        now: Stamp,
+    ) -> Option<Story> {
+        self.graphs.distrust(pid, syscall);
+        let (key, open) =
+            self.open.iter_mut().find(|(k, o)| o.pid == pid && k.syscall == syscall && k.errno == errno)?;
+        open.count += count;
+        open.last = now;
+        Some(Story::Again { key: key.clone(), count: open.count, last: now })
+    }
+
+    /// What watching lost and took so far; incidents from now on carry it.
+    pub fn account(&mut self, loss: Loss, cost: Cost) {
+        (self.loss, self.cost) = (loss, Some(cost));
+    }
+
+    pub fn loss(&self) -> Loss {
+        self.loss
+    }
+
+    /// What is ready at this time. A failure waits until all graphs that ended before it are here
+    /// (`graphs_up_to`), not merely for the first that fits: the thread's previous call fits as well. And
+    /// it waits for its engine's word on the step, which `step_of` looks up.
+    pub fn due(
+        &mut self,
+        now_mono_ns: u64,
+        graphs_up_to: u64,
+        step_of: impl Fn(&Failure) -> Option<EngineStep>,
+    ) -> Vec<Story> {
+        let mut ready = Vec::new();
+        for mut p in std::mem::take(&mut self.pending) {
+            p.what.step = p.what.step.or_else(|| step_of(&p.what.failure));
+            let graph = p.graph_until_ns <= now_mono_ns || p.what.failure.time.mono_ns < graphs_up_to;
+            let step = p.step_until_ns <= now_mono_ns || p.what.step.is_some();
+            if graph && step {
+                ready.push(p);
+            } else {
+                self.pending.push(p);
+            }
+        }
+        ready.into_iter().map(|p| self.emit(p.key, p.what)).collect()
+    }
+
+    /// Everything that still waits, as it is.
+    pub fn flush(&mut self, step_of: impl Fn(&Failure) -> Option<EngineStep>) -> Vec<Story> {
+        self.due(u64::MAX, u64::MAX, step_of)
+    }
+
+    /// Whether anything waits for its graph.
+    pub fn is_waiting(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    fn emit(&mut self, key: Key, what: Attributed) -> Story {
+        let (graph, no_graph) = match &self.source {
+            // Only a system call has a path of its own through the kernel.
+            _ if what.failure.syscall().is_none() => (None, None),
+            Ok(source) => match self.graphs.evidence(&what.failure, *source) {
+                Some(evidence) => (Some(evidence), None),
+                None => (
+                    None,
+                    Some(
+                        "this system call was not among the traced functions, or its record was lost".into(),
+                    ),
+                ),
+            },
+            Err(why) => (None, Some(why.clone())),
+        };
+        let (count, last) = self.open.get(&key).map_or((1, what.failure.time), |o| (o.count, o.last));
+        let incident = Incident {
+            host: self.host.clone(),
+            container: what.container,
+            failure: what.failure,
+            count,
+            last,
+            step: what.step,
+            graph,
+            no_graph,
+            readings: what.readings,
+            suspects: what.suspects,
+            owners: what.owners,
+            facts: what.facts,
+            loss: self.loss,
+            cost: self.cost,
+        };
+        Story::New { key, incident: Box::new(incident) }
+    }
+
+    fn make_room(&mut self) {
+        if self.open.len() < MOST_OPEN {
+            return;
+        }
+        if let Some(oldest) = self.open.iter().min_by_key(|(_, o)| o.last.mono_ns).map(|(k, _)| k.clone()) {
+            self.open.remove(&oldest);
+        }
+    }
+}
+
+fn key(what: &Attributed) -> Option<Key> {
+    if matches!(what.failure.kind, FailureKind::UserspaceText { .. }) {
+        return None;
+    }
+    let (syscall, errno) = what.failure.label();
+    let who = match &what.container {
+        Some(c) => c.id.clone(),
+        None => format!("pid {}", what.failure.task.pid),
+    };
+    let object = object(&what.failure);
+    Some(Key { who, syscall, errno, object })
+}
+
+/// A search of PATH fails many times with the same errno before it fails for good, and each forbidden file is
+/// forbidden by itself: only then is the object part of what makes two failures the same.
+fn object(failure: &Failure) -> Option<String> {
+    let (name, errno) = failure.syscall()?;
+    let is_exec = matches!(name, "execve" | "execveat");
+    let is_forbidden = [Errno::EACCES, Errno::EPERM].contains(&errno) && name.starts_with("open");
+    (is_exec || is_forbidden).then(|| failure.text_arg("pathname").map(str::to_owned)).flatten()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! Orders of arrival, floods, and graphs that belong to somebody else.
+
+use super::*;
+use crate::model::{Abi, Call, FailureKind, Graph, Task};
+
+fn failure(tid: u32, at: u64, errno: Errno) -> Failure {
+    Failure {
+        time: Stamp { mono_ns: at, unix_ns: at as i64 },
+        task: Task { pid: tid, tid, ..Task::default() },
+        kind: FailureKind::Syscall { name: "mount".into(), nr: 165, abi: Abi::Native, errno, args: vec![] },
+        readings: vec![],
+    }
+}
+
+fn attributed(f: Failure) -> Attributed {
+    Attributed {
+        failure: f,
+        container: None,
+        step: None,
+        readings: vec![],
+        suspects: vec![],
+        owners: vec![],
+        facts: vec![],
+    }
+}
+
+fn graph(tid: u32, end: u64, child: &str) -> Graph {
+    Graph {
+        tid,
+        comm: "x".into(),
+        cpu: 0,
+        start_ns: end - 100,
+        end_ns: Some(end),
+        root: Call { name: "__x64_sys_mount".into(), children: vec![Call::leaf(child)], ..Call::default() },
+        lost: 0,
+    }
+}
+
+const GRAPH: Expected = Expected { graph: true, step: false };
+
+fn no_step(_: &Failure) -> Option<EngineStep> {
+    None
+}
+
+fn traced() -> Correlator {
+    Correlator::new(Host::default(), Ok(GraphSource::Instance))
+}
+
+fn incident(stories: Vec<Story>) -> Incident {
+    match stories.into_iter().next() {
+        Some(Story::New { incident, .. }) => *incident,
+        other => panic!("expected a new incident, got {other:?}"),
+    }
+}
+
+#[test]
+fn the_graph_may_come_after_the_failure() {
+    let mut c = traced();
+    assert!(c.failure(attributed(failure(7, 1_000, Errno::ENOSPC)), GRAPH).is_none());
+    // The thread's previous call ends before the failure too: it must not be taken for it.
+    c.graph(graph(7, 500, "the_call_before"));
+    assert!(c.due(1_100, 900, no_step).is_empty());
+    c.graph(graph(7, 990, "count_mounts"));
+    let i = incident(c.due(1_200, 1_001, no_step));
+    assert_eq!(i.graph.unwrap().failed.root.children[0].name, "count_mounts");
+}
+
+#[test]
+fn a_failure_without_graph_comes_out_when_its_time_is_over() {
+    let mut c = traced();
+    c.failure(attributed(failure(7, 1_000, Errno::ENOSPC)), GRAPH);
+    c.graph(graph(8, 990, "somebody_else"));
+    assert!(c.due(1_100, 0, no_step).is_empty());
+    let i = incident(c.due(1_000 + GRAPH_WAIT_NS, 0, no_step));
+    assert!(i.graph.is_none() && i.no_graph.is_some());
+}
+
+#[test]
+fn only_calls_that_did_not_fail_are_siblings() {
+    let mut c = traced();
+    c.graph(graph(7, 100, "attach"));
+    c.mark_failed(&failure(7, 110, Errno::EINVAL));
+    c.graph(graph(7, 60_000_000, "attach_and_commit"));
+    c.graph(graph(7, 300_000_000, "count_mounts"));
+    c.failure(attributed(failure(7, 300_000_010, Errno::ENOSPC)), GRAPH);
+    let siblings = incident(c.due(300_000_020, u64::MAX, no_step)).graph.unwrap().succeeded;
+    let names: Vec<_> = siblings.iter().map(|g| g.root.children[0].name.as_str()).collect();
+    assert_eq!(names, ["attach_and_commit"]);
+}
+
+#[test]
+fn the_call_just_before_a_failure_is_still_a_success() {
+    let mut c = traced();
+    c.graph(graph(7, 900, "attach_and_commit"));
+    c.graph(graph(7, 1_100, "count_mounts"));
+    c.failure(attributed(failure(7, 1_110, Errno::ENOSPC)), GRAPH);
+    let evidence = incident(c.due(1_120, 1_120, no_step)).graph.unwrap();
+    assert_eq!(evidence.failed.root.children[0].name, "count_mounts");
+    assert_eq!(evidence.succeeded.len(), 1);
+    assert_eq!(evidence.succeeded[0].root.children[0].name, "attach_and_commit");
+}
+
+#[test]
+fn a_task_whose_failures_are_only_counted_gives_no_sibling() {
+    let mut c = traced();
+    c.graph(graph(9, 100, "attach"));
+    assert!(c.repeated(9, "mount", Errno::EBUSY, 1000, Stamp::default()).is_none());
+    c.graph(graph(7, 300_000_000, "count_mounts"));
+    c.failure(attributed(failure(7, 300_000_010, Errno::ENOSPC)), GRAPH);
+    assert!(incident(c.due(300_000_020, u64::MAX, no_step)).graph.unwrap().succeeded.is_empty());
+}
+
+#[test]
+fn a_flood_is_one_incident_with_a_count() {
+    let mut c = Correlator::new(Host::default(), Err("lockdown".into()));
+    let first = c.failure(attributed(failure(7, 1, Errno::ENOSPC)), GRAPH);
+    assert!(matches!(first, Some(Story::New { .. })));
+    let again = c.failure(attributed(failure(7, 2, Errno::ENOSPC)), GRAPH);
+    assert!(matches!(again, Some(Story::Again { count: 2, .. })), "{again:?}");
+    let flood = c.repeated(7, "mount", Errno::ENOSPC, 1_000, Stamp { mono_ns: 3, unix_ns: 3 });
+    assert!(matches!(flood, Some(Story::Again { count: 1_002, .. })));
+    // Another errno in the middle is its own incident.
+    assert!(matches!(c.failure(attributed(failure(7, 4, Errno::EPERM)), GRAPH), Some(Story::New { .. })));
+    // And after a while the same failure is news again.
+    let later = failure(7, 4 + FOLD_NS, Errno::ENOSPC);
+    assert!(matches!(c.failure(attributed(later), GRAPH), Some(Story::New { .. })));
+}
+
+#[test]
+fn without_function_graph_the_reason_is_kept() {
+    let mut c = Correlator::new(Host::default(), Err("lockdown refuses it".into()));
+    let Some(Story::New { incident, .. }) = c.failure(attributed(failure(7, 1, Errno::ENOSPC)), GRAPH) else {
+        panic!("no incident")
+    };
+    assert_eq!(incident.no_graph.as_deref(), Some("lockdown refuses it"));
+}
+
+#[test]
+fn an_engine_s_step_is_waited_for_shortly() {
+    let mut c = Correlator::new(Host::default(), Err("lockdown".into()));
+    let expected = Expected { graph: false, step: true };
+    assert!(c.failure(attributed(failure(7, 1_000, Errno::ENOSPC)), expected).is_none());
+    assert!(c.due(1_001, 0, no_step).is_empty());
+    assert_eq!(c.due(1_000 + STEP_WAIT_NS, 0, no_step).len(), 1);
+
+    assert!(c.failure(attributed(failure(7, 2_000, Errno::EMFILE)), expected).is_none());
+    let told = |f: &Failure| {
+        Some(EngineStep {
+            time: f.time,
+            container_id: "aaaa".into(),
+            step: "mount proc".into(),
+            syscall: "mount".into(),
+            object: "/proc".into(),
+            errno: Errno::EMFILE,
+            pid: 7,
+        })
+    };
+    assert_eq!(incident(c.due(2_001, 0, told)).step.unwrap().step, "mount proc");
+}

@@ -1,0 +1,144 @@
+//! What may come and go in a call tree without meaning anything: data, and what successes teach.
+
+use super::tree::Node;
+use crate::model::Errno;
+use std::collections::HashSet;
+
+/// Functions that run because of the machine's state, not of the call: a trailing `*` is a prefix.
+/// Their whole subtree is left out.
+const NOISE: &[(&str, &str)] = &[
+    ("capture::callgraph sets interrupts apart under this name", "<interrupt>"),
+    (
+        "interrupts and what they run",
+        "asm_* sysvec_* common_interrupt irq_enter* irq_exit* __irq_exit* do_IRQ smp_apic_* \
+         smp_call_function* do_softirq* __do_softirq handle_softirqs exc_page_fault exc_nmi \
+         do_user_addr_fault handle_mm_fault irqentry_*",
+    ),
+    (
+        "the scheduler",
+        "schedule* __schedule preempt_schedule* __cond_resched _cond_resched io_schedule* \
+         try_to_wake_up wake_up_* __wake_up* finish_task_switch ttwu_* resched_curr",
+    ),
+    (
+        "waiting for a lock",
+        "__mutex_lock_slowpath __mutex_lock __mutex_unlock_slowpath rwsem_down_* rwsem_wake* \
+         rwsem_mark_wake down_read down_write up_read up_write mutex_lock mutex_unlock \
+         queued_spin_lock_slowpath native_queued_spin_lock_slowpath osq_lock osq_unlock _raw_spin_* \
+         _raw_read_* _raw_write_* __raw_spin_* percpu_rwsem_* __percpu_* __rcu_read_lock \
+         __rcu_read_unlock",
+    ),
+    (
+        "RCU, workqueues, timers",
+        "call_rcu* __call_rcu* rcu_* synchronize_rcu* kvfree_call_rcu queue_work_on __queue_work \
+         queue_delayed_work* mod_timer ktime_get*",
+    ),
+    (
+        "the allocators' slow paths and accounting",
+        "__slab_alloc* ___slab_alloc new_slab allocate_slab get_partial_node* __alloc_pages* \
+         alloc_pages* get_page_from_freelist __alloc_frozen_pages* try_charge* obj_cgroup_* \
+         __memcg_slab_* refill_* should_failslab should_fail_alloc_page pcpu_* __refill_* \
+         kmem_cache_free* kfree* kvfree __slab_free* shrink_*",
+    ),
+    ("writing to the log", "_printk printk* vprintk* console_* audit_log*"),
+];
+
+/// Words in the names of functions that only let go of something. Their return value decides nothing, and
+/// a successful call has them too.
+const RELEASE: &str = "put free unlock drop release dput mntput fput iput dec delayed finish flush";
+
+/// Further words of functions that undo: in a failed call they come after the decision. In a successful
+/// one they may be the work itself (umount, kill, remove).
+const UNDO: &str = "abort cleanup destroy deactivate kill undo cancel revert remove detach dissolve umount \
+     unregister end exit fini del uncharge rollback clear clean discard reset unlink unhash error warn \
+     shutdown close";
+
+/// `connect` waits for the answer and returns what the answer left in the socket (net/ipv4/af_inet.c
+/// `__inet_stream_connect`: `sock_error(sk)`).
+const WAITS_FOR_ANSWER: &str = "__inet_stream_connect";
+
+/// Errors that only an answer, or its absence, brings.
+const OF_ANSWERS: [Errno; 6] = [
+    Errno(libc::ECONNREFUSED),
+    Errno(libc::ECONNRESET),
+    Errno(libc::ETIMEDOUT),
+    Errno(libc::EHOSTUNREACH),
+    Errno(libc::ECONNABORTED),
+    Errno(libc::EPIPE),
+];
+
+/// What sets `sk_err` when a packet or a timer ends a connection (net/ipv4).
+const LEAVES_ERROR: &str = "tcp_reset tcp_write_err tcp_v4_err tcp_v6_err";
+
+/// Whether this function only hands out an error that somebody else left in the socket, in words.
+pub(super) fn error_of_socket(name: &str, errno: Errno) -> Option<&'static str> {
+    (name == WAITS_FOR_ANSWER && OF_ANSWERS.contains(&errno))
+        .then_some("the error was left in the socket (sk_err) by a packet or a timer")
+}
+
+pub(super) fn leaves_error(name: &str) -> bool {
+    LEAVES_ERROR.split(' ').any(|known| known == name)
+}
+
+/// Words of functions that tell somebody of an error and return it.
+const REPORT: &str = "audit log trace report printk warn";
+
+/// Whether the name says that this only tells of an error.
+pub(super) fn reports(name: &str) -> bool {
+    has_word(name, REPORT)
+}
+
+pub(super) fn is_noise(name: &str) -> bool {
+    NOISE.iter().flat_map(|(_, patterns)| patterns.split(' ')).any(|pattern| {
+        match pattern.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix),
+            None => name == pattern,
+        }
+    })
+}
+
+/// Whether the name says that this only lets go of something.
+pub(super) fn releases(name: &str) -> bool {
+    has_word(name, RELEASE)
+}
+
+/// Whether the name says that this undoes something or lets go of it.
+pub(super) fn cleans_up(name: &str) -> bool {
+    // The system call umount is called just what its clean-up is called.
+    releases(name) || (!name.contains("sys_") && has_word(name, UNDO))
+}
+
+fn has_word(name: &str, words: &str) -> bool {
+    name.split('_').any(|part| words.split(' ').any(|word| word == part))
+}
+
+/// Names that some runs of the same kind as the nearest have and others have not.
+pub(super) fn learn(nearest: usize, successes: &[(usize, Node)]) -> HashSet<String> {
+    let all: Vec<(usize, HashSet<&str>)> = successes
+        .iter()
+        .map(|(index, node)| {
+            let mut names = HashSet::new();
+            node.names(&mut names);
+            (*index, names)
+        })
+        .collect();
+    let Some((_, model)) = all.iter().find(|(index, _)| *index == nearest) else { return HashSet::new() };
+    let alike: Vec<_> = all.iter().map(|(_, names)| names).filter(|names| same_kind(model, names)).collect();
+    let mut varying = HashSet::new();
+    for names in &alike {
+        for name in names.iter() {
+            if !alike.iter().all(|other| other.contains(name)) {
+                varying.insert((*name).to_owned());
+            }
+        }
+    }
+    varying
+}
+
+/// Runs of another kind (another file system, other flags) differ in real work, which is no noise: only
+/// what differs in a few names at most teaches something.
+fn same_kind(model: &HashSet<&str>, other: &HashSet<&str>) -> bool {
+    let common = model.intersection(other).count();
+    let total = model.len() + other.len() - common;
+    // At least nine names in ten are shared.
+    common * 10 >= total * 9
+}

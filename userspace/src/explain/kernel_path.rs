@@ -1,0 +1,109 @@
+//! From the captured graph to the path and its decider: the ladder of DESIGN §4.3, rung by rung.
+
+use super::{
+    DeciderMethod, Options,
+    decider::{self, ByReturn, Sureness},
+};
+use crate::causes;
+use crate::model::{GraphEvidence, Incident, Path, base_name};
+
+/// The kernel path of an incident; `None` when nothing was captured.
+pub(super) fn of(incident: &Incident, options: Options) -> Option<Path> {
+    let evidence = incident.graph.as_ref()?;
+    let seen = returned(incident, evidence, options);
+    let mut path = by_return_value(&seen)
+        .or_else(|| by_difference(evidence, options))
+        .or_else(|| by_catalogue(incident, evidence, options))
+        .unwrap_or_else(|| bare(evidence));
+    path.returns = seen.returns;
+    Some(path)
+}
+
+/// What functions returned, as far as that was recorded and is wanted.
+fn returned(incident: &Incident, evidence: &GraphEvidence, options: Options) -> ByReturn {
+    let wanted = options.decider != Some(DeciderMethod::Difference);
+    let errno = incident.failure.syscall().filter(|_| wanted).map(|(_, errno)| errno);
+    errno.and_then(|errno| decider::by_return_value(evidence, errno)).unwrap_or_default()
+}
+
+fn by_return_value(seen: &ByReturn) -> Option<Path> {
+    Some(Path {
+        functions: seen.path.clone(),
+        decider: Some(seen.decider.clone()?),
+        decider_method: Some("return-value".into()),
+        note: seen.note.clone(),
+        ..Path::default()
+    })
+}
+
+/// A difference that is not sure is told as a hint, not as the decider: a wrong name costs more than none.
+fn by_difference(evidence: &GraphEvidence, options: Options) -> Option<Path> {
+    if options.decider == Some(DeciderMethod::ReturnValue) {
+        return None;
+    }
+    let found = decider::by_difference(&evidence.failed, &evidence.succeeded);
+    let name = found.decider?;
+    let sureness = found.sureness.unwrap_or(Sureness::Low);
+    let mut notes = found.notes;
+    if sureness == Sureness::Low {
+        notes.insert(0, format!("possibly decided in {name}"));
+        return Some(Path {
+            functions: found.path,
+            decider: None,
+            decider_method: None,
+            note: Some(notes.join("; ")),
+            ..Path::default()
+        });
+    }
+    Some(Path {
+        functions: found.path,
+        decider: Some(name),
+        decider_method: Some("difference".into()),
+        note: (!notes.is_empty()).then(|| notes.join("; ")),
+        ..Path::default()
+    })
+}
+
+/// The deepest function on the failing path that some cause names as its decider.
+fn by_catalogue(incident: &Incident, evidence: &GraphEvidence, options: Options) -> Option<Path> {
+    if options.no_catalogue || options.decider.is_some() {
+        return None;
+    }
+    // A function that refuses one call may well be passed by another: only what fits this failure counts.
+    let known = |name: &str| match incident.failure.syscall() {
+        Some((call, errno)) => causes::decides(name, call, &errno.name()),
+        None => causes::by_decider(name).is_some(),
+    };
+    let mut deepest: Option<Vec<String>> = None;
+    let mut stack = vec![(&evidence.failed.root, vec![evidence.failed.root.name.clone()])];
+    while let Some((call, trail)) = stack.pop() {
+        let deeper = deepest.as_ref().is_none_or(|d| trail.len() > d.len());
+        if deeper && known(base_name(&call.name)) {
+            deepest = Some(trail.clone());
+        }
+        for child in &call.children {
+            let mut longer = trail.clone();
+            longer.push(child.name.clone());
+            stack.push((child, longer));
+        }
+    }
+    let functions = deepest?;
+    Some(Path {
+        decider: functions.last().cloned(),
+        functions,
+        decider_method: Some("catalogue".into()),
+        note: Some("the path holds this function; that it decided was not seen".into()),
+        ..Path::default()
+    })
+}
+
+/// Nothing names a decider: the deepest way down, which is where the error came back up.
+fn bare(evidence: &GraphEvidence) -> Path {
+    let note = if evidence.succeeded.is_empty() {
+        "no comparable call succeeded while diag was watching, so nothing to hold this one against"
+    } else {
+        "the calls that succeeded do not differ from this one in a way that names a decider"
+    };
+    let functions = decider::deepest_path(&evidence.failed);
+    Path { functions, note: Some(note.into()), ..Path::default() }
+}

@@ -1,0 +1,254 @@
+//! Which incident comes first: what made the container or the command fail, before what was handled.
+
+mod place;
+
+use crate::model::{Confidence, Errno, Explained, FailureKind};
+use place::Place;
+use std::cmp::Reverse;
+
+/// Most significant first. What was only asked, or came of something else, is last whatever is known about it; then a
+/// resource that ran out before other refusals, a proven cause before a likely one. Among equals the deepest process
+/// comes first (it started last), and of its failures the last one.
+pub fn sort(explained: &mut [Explained]) {
+    let mut keys: Vec<_> = explained.iter().enumerate().map(|(at, e)| (key(e, explained), at)).collect();
+    keys.sort_by_key(|(key, _)| *key);
+    let mut order: Vec<usize> = keys.into_iter().map(|(_, at)| at).collect();
+    // Cycles of the permutation are walked in place, as incidents are large and not cheap to copy.
+    for start in 0..order.len() {
+        let mut at = start;
+        while order[at] != start {
+            let next = order[at];
+            explained.swap(at, next);
+            order[at] = at;
+            at = next;
+        }
+        order[at] = at;
+    }
+}
+
+type Key = (Reverse<Place>, Reverse<bool>, Reverse<u8>, Reverse<u8>, Reverse<u64>, Reverse<u64>);
+
+fn key(e: &Explained, all: &[Explained]) -> Key {
+    let confidence = e.findings.first().map_or(0, |f| f.confidence as u8 + 1);
+    (
+        Reverse(place::of(e, all)),
+        Reverse(e.incident.step.is_some()),
+        Reverse(lifted(e)),
+        Reverse(confidence),
+        Reverse(e.incident.failure.task.start_ns),
+        Reverse(e.incident.last.mono_ns),
+    )
+}
+
+/// What is known to have a cause was more than a question.
+fn lifted(e: &Explained) -> u8 {
+    let known = !is_masking(e) && e.findings.first().is_some_and(|f| f.confidence >= Confidence::Likely);
+    if known { weight(e).max(2) } else { weight(e) }
+}
+
+/// Errnos that ordinary programs collect by asking whether something is there.
+const PROBING: &[Errno] = &[
+    Errno::ENOENT,
+    Errno::EEXIST,
+    Errno(libc::ENOTTY),
+    Errno(libc::ESRCH),
+    Errno(libc::ENODATA),
+    Errno(libc::ECHILD),
+];
+
+/// The calls they ask with: on their own these are probing, not failing.
+const ASKING: &[&str] = &[
+    "access",
+    "faccessat",
+    "faccessat2",
+    "open",
+    "openat",
+    "openat2",
+    "stat",
+    "lstat",
+    "newfstatat",
+    "statx",
+    "statfs",
+    "readlink",
+    "readlinkat",
+    "ioctl",
+    "getxattr",
+    "lgetxattr",
+    "fgetxattr",
+    "mkdir",
+    "unlink",
+    "unlinkat",
+    "rmdir",
+    "kill",
+    "wait4",
+    "waitid",
+    "waitid",
+    "connect",
+];
+
+/// The weight of a resource that ran out.
+const RAN_OUT: u8 = 3;
+
+fn weight(e: &Explained) -> u8 {
+    let Some((syscall, errno)) = e.incident.failure.syscall() else { return 2 };
+    if is_masking(e) {
+        return 0;
+    }
+    // Rust's standard library asks so whether there is a statx(2) at all.
+    let asks_for_the_call = syscall == "statx" && errno == Errno(libc::EFAULT);
+    if asks_for_the_call || PROBING.contains(&errno) && ASKING.contains(&syscall) {
+        return 0;
+    }
+    match errno {
+        Errno::ENOSPC | Errno::EDQUOT | Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EAGAIN => {
+            RAN_OUT
+        }
+        _ => 2,
+    }
+}
+
+/// Engines cover paths that containers shall not see with /dev/null, and bind those that they shall not write to onto
+/// themselves: a path that is not there needs neither, and a folder gets a tmpfs instead of the device (runc,
+/// libcontainer/rootfs_linux.go `maskPath` and `readonlyPath`; crun does the same).
+fn is_masking(e: &Explained) -> bool {
+    let failure = &e.incident.failure;
+    let missed = failure.syscall().is_some_and(|(call, errno)| {
+        call == "mount" && [Errno::ENOENT, Errno(libc::ENOTDIR)].contains(&errno)
+    });
+    let source = failure.text_arg("source");
+    missed && (source == Some("/dev/null") || source.is_some() && source == failure.text_arg("target"))
+}
+
+/// Whether a command that went well may have suffered from it all the same. Refusals are how programs find out what
+/// they may do and what is there, and they go on; what ran out is missing, whoever got over it.
+pub fn outlasts_success(e: &Explained) -> bool {
+    match &e.incident.failure.kind {
+        FailureKind::Syscall { .. } | FailureKind::IoUring { .. } | FailureKind::Netlink(_) => {
+            weight(e) == RAN_OUT
+        }
+        _ => true,
+    }
+}
+
+/// Whether an incident is only somebody asking whether something is there.
+pub fn is_noise(e: &Explained) -> bool {
+    is_masking(e) || e.findings.is_empty() && e.incident.step.is_none() && weight(e) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Abi, Arg, ArgValue, Failure, Host, Incident, Killer, Loss, Stamp, Task};
+
+    fn failed(syscall: &str, errno: i32, start_ns: u64, at: u64) -> Explained {
+        let time = Stamp { mono_ns: at, unix_ns: at as i64 };
+        let kind = FailureKind::Syscall {
+            name: syscall.into(),
+            nr: 0,
+            abi: Abi::Native,
+            errno: Errno(errno),
+            args: vec![],
+        };
+        let incident = Incident {
+            host: Host::default(),
+            container: None,
+            failure: Failure { time, task: Task { start_ns, ..Task::default() }, kind, readings: vec![] },
+            count: 1,
+            last: time,
+            step: None,
+            graph: None,
+            no_graph: None,
+            readings: vec![],
+            suspects: vec![],
+            owners: vec![],
+            facts: vec![],
+            loss: Loss::default(),
+            cost: None,
+        };
+        Explained { incident, path: None, findings: vec![], ruled_out: vec![], next: vec![] }
+    }
+
+    fn order(mut list: Vec<Explained>) -> Vec<String> {
+        sort(&mut list);
+        list.iter().filter_map(|e| e.incident.failure.syscall().map(|(name, _)| name.to_string())).collect()
+    }
+
+    #[test]
+    fn the_deepest_process_s_last_refusal_comes_before_what_its_parents_asked() {
+        let list = vec![
+            failed("wait4", libc::ECHILD, 10, 99),
+            failed("mount", libc::EBUSY, 20, 50),
+            failed("umount2", libc::EINVAL, 20, 40),
+            failed("setsockopt", libc::EPERM, 10, 60),
+            failed("openat", libc::ENOENT, 20, 98),
+        ];
+        assert_eq!(order(list), ["mount", "umount2", "setsockopt", "openat", "wait4"]);
+    }
+
+    #[test]
+    fn a_search_of_path_and_a_kill_by_the_own_parent_come_last() {
+        let mut later = failed("openat", libc::EACCES, 30, 60);
+        later.incident.failure.task.comm = "app".into();
+        let list = vec![failed("execve", libc::ENOENT, 30, 50), later];
+        assert_eq!(order(list), ["openat", "execve"], "it was found in the end: another program fails");
+        let list = vec![failed("execve", libc::ENOENT, 30, 50), failed("setsockopt", libc::EPERM, 20, 60)];
+        assert_eq!(
+            order(list),
+            ["execve", "setsockopt"],
+            "nothing was found, and the deepest process ended with it"
+        );
+        let mut killed = failed("kill", 0, 30, 99);
+        killed.incident.failure.kind = FailureKind::Killed {
+            signal: "SIGKILL".into(),
+            by: Killer::Process {
+                pid: 7,
+                comm: "sh".into(),
+                uid: 0,
+                cgroups: vec![],
+                container: None,
+                without_call: false,
+            },
+        };
+        killed.incident.failure.task.ppid = 7;
+        let mut list = vec![killed, failed("mount", libc::EBUSY, 20, 50)];
+        sort(&mut list);
+        assert!(list[0].incident.failure.syscall().is_some());
+    }
+
+    #[test]
+    fn any_order_is_sorted_whole() {
+        let list: Vec<_> = [5, 1, 9, 3, 7].map(|at| failed("mount", libc::EBUSY, 20, at)).into();
+        let mut sorted = list;
+        sort(&mut sorted);
+        let times: Vec<u64> = sorted.iter().map(|e| e.incident.failure.time.mono_ns).collect();
+        assert_eq!(times, [9, 7, 5, 3, 1]);
+    }
+
+    #[test]
+    fn an_engine_that_covers_a_path_that_is_not_there_is_no_failure() {
+        let mut masking = failed("mount", libc::ENOENT, 20, 1);
+        if let FailureKind::Syscall { args, .. } = &mut masking.incident.failure.kind {
+            args.push(Arg { name: "source".into(), value: ArgValue::Text("/dev/null".into()) });
+        }
+        assert!(is_noise(&masking));
+        assert!(!is_noise(&failed("mount", libc::ENOENT, 20, 1)));
+    }
+
+    #[test]
+    fn only_what_ran_out_is_told_of_a_command_that_went_well() {
+        assert!(outlasts_success(&failed("write", libc::ENOSPC, 1, 1)));
+        assert!(!outlasts_success(&failed("mount", libc::EPERM, 1, 1)));
+        let mut killed = failed("kill", 0, 1, 1);
+        let by = Killer::Kernel;
+        killed.incident.failure.kind = FailureKind::Killed { signal: "SIGKILL".into(), by };
+        assert!(outlasts_success(&killed));
+    }
+
+    #[test]
+    fn what_ran_out_comes_first() {
+        let list = vec![failed("mount", libc::EBUSY, 20, 50), failed("write", libc::ENOSPC, 10, 1)];
+        assert_eq!(order(list), ["write", "mount"]);
+        assert!(is_noise(&failed("wait4", libc::ECHILD, 1, 1)));
+        assert!(!is_noise(&failed("mount", libc::ENOENT, 1, 1)));
+    }
+}

@@ -1,0 +1,19 @@
+//! A state that is one word: a switch, a mode, an option.
+
+use serde::{Deserialize, Serialize};
+
+/// What a switch of the kernel, or one property of an object, was when it was read again.
+///
+/// For everything that is no number against a ceiling and has no sides to it: `kernel.dmesg_restrict` is `1`,
+/// `mount flags` are `ro,nosuid`. Where several words belong together, a fact of its own is clearer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// The kernel's own name where there is one: `kernel.dmesg_restrict`, `NoNewPrivs`; else a few plain words.
+    pub name: String,
+    /// Whose state it is, as an argument or a path: `target /proc/sys`; empty for the machine's.
+    pub of: String,
+    pub value: String,
+    /// The file it was read from.
+    pub source: String,
+    pub after_ns: u64,
+}

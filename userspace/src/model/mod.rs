@@ -1,0 +1,47 @@
+//! The plain data that travels between the stages: no file, clock or environment is touched here.
+//!
+//! One direction: `capture` makes [`Observation`]s, `attribute` says whose they are, `correlate` folds
+//! them into [`Incident`]s, `explain` adds [`Finding`]s, `render` turns the [`Explanation`] into words.
+//! Everything derives serde because the journal and the incident file hold exactly these types; the
+//! published JSON contract is a separate form (`render::json`) so that it cannot drift by accident.
+
+mod container;
+mod cost;
+mod credentials;
+mod errno;
+mod explanation;
+mod fact;
+mod failure;
+mod graph;
+mod host;
+mod incident;
+mod netlink;
+mod number;
+mod observation;
+mod reading;
+mod socket;
+mod syscall;
+
+pub use container::{CgroupId, Container};
+pub use cost::{Cost, Programs};
+pub use credentials::{Credentials, FIRST_USER_NAMESPACE, Owners};
+pub use errno::Errno;
+pub use explanation::{Confidence, Explained, Explanation, Finding, Knob, KnobKind, Path, Remedy, RuledOut};
+pub(crate) use fact::keyed;
+pub use fact::{
+    BlockDevice, Cgroup, Cpuset, Fact, FileKind, FileSystem, Files, Head, Identity, MountSeen, Mounting,
+    Neighbour, ObjectKind, OverlayOptions, PathObject, Permissions, Place, PlaceKind, PlaceMount, Seccomp,
+    SeccompAnswer, SeccompSource, State, network,
+};
+pub use failure::{
+    Arg, ArgValue, Failure, FailureKind, Filters, Killer, OomWitness, OpenFile, Stamp, Task, uring_label,
+};
+pub use graph::{Call, Gives, Graph, GraphSource, Prototype, Returned, base_name};
+pub use host::{Availability, CaptureState, Host};
+pub use incident::{EngineStep, GraphEvidence, Incident, Loss};
+pub use netlink::{Netlink, netlink_label};
+pub use number::spaced;
+pub use observation::{ContainerEvent, Observation};
+pub use reading::{Owner, Reading, Suspect, Taken};
+pub use socket::{Address, NetPlace, Socket};
+pub use syscall::Abi;

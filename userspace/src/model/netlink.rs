@@ -1,0 +1,36 @@
+//! A netlink request that the kernel refused.
+
+use super::Errno;
+use serde::{Deserialize, Serialize};
+
+/// What was asked, and what came back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Netlink {
+    /// `NETLINK_ROUTE`.
+    pub protocol: String,
+    /// `RTM_NEWLINK`.
+    pub request: String,
+    pub errno: Errno,
+    /// `NLM_F_CREATE` and its siblings, as the request had them.
+    pub flags: u16,
+    /// The kernel's own sentence, where it gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The interface the request names, where it names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
+    /// The kind of interface it wants: `veth`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_kind: Option<String>,
+    /// The interface's number, where the request gives one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<u32>,
+    /// The inode of the socket's network namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_ns: Option<u32>,
+}
+
+/// How a refused request is called where a system call would have its name.
+pub fn netlink_label(request: &str) -> String {
+    format!("netlink {request}")
+}

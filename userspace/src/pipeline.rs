@@ -1,0 +1,389 @@
+//! The order of the stages: capture, attribute, correlate. This file alone knows it.
+//!
+//! One loop over everything that can happen: the ring buffer has records, a call graph is complete, time
+//! has passed. What comes out are stories; judging them is `explain`'s, which needs no pipeline.
+
+use crate::attribute::{Ancestor, Index, at_work_for};
+use crate::capture::{
+    btf::prototypes,
+    cgroups, clock,
+    engine::{self, EngineLog},
+    engines::{Engines, lineage},
+    errno_watch::{CaptureError, ErrnoWatch, Scope},
+    ftrace::{GraphCapture, GraphSpec, families},
+    sampler,
+    stalls::Stalls,
+};
+use crate::correlate::{Attributed, Correlator, Expected, Story};
+use crate::limits::read::Root;
+use crate::model::{
+    Availability, CaptureState, Container, Cost, Errno, Failure, FailureKind, Graph, GraphSource, Host,
+    Killer, Loss, Observation, Stamp,
+};
+use std::{path::PathBuf, time::Duration};
+use tokio::sync::mpsc;
+
+/// How often waiting failures are looked at while there are any.
+const TICK_BUSY: Duration = Duration::from_millis(10);
+/// And how often engine logs, floods and loss are looked at otherwise.
+const TICK_IDLE: Duration = Duration::from_millis(500);
+
+/// How often the cgroups of a tree are looked at for what holds them back.
+const STALLS_NS: u64 = 400_000_000;
+
+/// How old the price in an incident may be.
+const ACCOUNT_NS: u64 = 250_000_000;
+
+/// The readings whose scope is a cgroup above the task.
+const MEMORY_MAX: &str = "memory.max";
+
+/// What to watch, and where engines keep their state.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// This process and whatever it starts, for every errno; the whole machine otherwise.
+    pub tree: Option<u32>,
+    pub engine_root: PathBuf,
+    /// Trace kernel paths where this kernel allows it.
+    pub graphs: bool,
+}
+
+/// What the pipeline says.
+#[derive(Debug)]
+pub enum Event {
+    Story(Story),
+    /// A container was heard of, or changed its state.
+    Container(Container, Stamp),
+}
+
+/// The live line, from the kernel to stories.
+pub struct Pipeline {
+    root: Root,
+    watch: ErrnoWatch,
+    graphs: Option<Tracing>,
+    engine: EngineLog,
+    engines: Engines,
+    index: Index,
+    correlator: Correlator,
+    host: Host,
+    /// One process tree is watched, not the machine.
+    tree: bool,
+    cost: Cost,
+    accounted_ns: u64,
+    /// What holds the tree back without refusing anything, and when it was last looked for.
+    stalls: Option<Stalls>,
+    stalls_ns: u64,
+    /// When watching began, on the kernel's clock: what engines tell of earlier times is no news.
+    started_ns: u64,
+}
+
+struct Tracing {
+    capture: GraphCapture,
+    families: Vec<&'static families::Family>,
+    finished: mpsc::Receiver<Graph>,
+}
+
+impl Tracing {
+    fn covers(&self, syscall: &str) -> bool {
+        self.families.iter().any(|f| f.syscalls == families::EVERY)
+            || families::of_syscall(syscall)
+                .is_some_and(|f| self.families.iter().any(|armed| armed.name == f.name))
+    }
+}
+
+impl Pipeline {
+    /// Loads and arms everything this kernel allows. What it refuses is kept as a reason in [`Host`].
+    pub fn start(spec: &Spec) -> Result<Self, CaptureError> {
+        let mut watch = ErrnoWatch::start(if spec.tree.is_some() { Scope::Tree } else { Scope::Machine })?;
+        let (errno_watch, mount_count, _) = watch.state();
+        let (kills, io_uring, netlink) = watch.silent();
+        let (graphs, source) = match arm(spec) {
+            Ok(tracing) => {
+                let source = tracing.capture.source();
+                (Some(tracing), Ok(source))
+            }
+            Err(why) => (None, Err(why)),
+        };
+        let function_graph = match &source {
+            Ok(GraphSource::Top) => Availability::yes("top"),
+            Ok(_) => Availability::yes("instance"),
+            Err(why) => Availability::no(why.clone()),
+        };
+        let returns = match &graphs {
+            Some(tracing) => tracing.capture.returns().clone(),
+            None => Availability::no("they come with function_graph"),
+        };
+        // Last: from here on every failure of the tree is a record, and nothing of ours is in its way.
+        if let Some(pid) = spec.tree {
+            watch.follow(pid)?;
+        }
+        let host = Host {
+            kernel: nix::sys::utsname::uname()
+                .map(|u| u.release().to_string_lossy().into_owned())
+                .unwrap_or_default(),
+            diag_version: env!("CARGO_PKG_VERSION").into(),
+            capture: CaptureState {
+                errno_watch,
+                function_graph,
+                returns,
+                mount_count,
+                kills,
+                io_uring,
+                netlink,
+            },
+        };
+        Ok(Self {
+            root: Root::default(),
+            watch,
+            graphs,
+            engine: EngineLog::open(&spec.engine_root),
+            engines: Engines::default(),
+            index: Index::default(),
+            correlator: Correlator::new(host.clone(), source),
+            host,
+            tree: spec.tree.is_some(),
+            cost: Cost::default(),
+            accounted_ns: 0,
+            stalls: spec.tree.map(Stalls::new),
+            stalls_ns: 0,
+            started_ns: clock::mono_ns(),
+        })
+    }
+
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    pub fn loss(&self) -> Loss {
+        self.correlator.loss()
+    }
+
+    /// What watching took so far.
+    pub fn cost(&mut self) -> Cost {
+        self.watch.cost()
+    }
+
+    /// Waits until something happened and returns what follows from it.
+    pub async fn next(&mut self) -> std::io::Result<Vec<Event>> {
+        let tick = if self.correlator.is_waiting() { TICK_BUSY } else { TICK_IDLE };
+        let graph = async {
+            match &mut self.graphs {
+                Some(t) => t.finished.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            ready = self.watch.ready() => ready?,
+            Some(graph) = graph => self.correlator.graph(graph),
+            () = tokio::time::sleep(tick) => {}
+        }
+        Ok(self.turn())
+    }
+
+    /// One round over every source, without waiting.
+    pub fn turn(&mut self) -> Vec<Event> {
+        let mut out = Vec::new();
+        // Identities first: the engine writes them before the failures they explain.
+        self.engine_events(&mut out);
+        for observation in self.watch.drain() {
+            if let Observation::Failure(failure) = observation {
+                self.failure(failure, &mut out);
+            }
+        }
+        for step in self.index.overdue(clock::mono_ns()) {
+            self.failure(engine::failure_of(&step), &mut out);
+        }
+        self.stalled(&mut out);
+        let graphs_up_to = self.graphs.as_ref().map_or(0, |t| t.capture.read_up_to());
+        if let Some(t) = &mut self.graphs {
+            while let Ok(graph) = t.finished.try_recv() {
+                self.correlator.graph(graph);
+            }
+        }
+        let now = clock::now();
+        for observation in self.watch.repeated() {
+            if let Observation::Repeated { pid, syscall, errno, count, .. } = observation {
+                out.extend(self.correlator.repeated(pid, &syscall, errno, count, now).map(Event::Story));
+            }
+        }
+        let loss = Loss {
+            events_dropped: self.watch.lost(),
+            graph_overruns: self.graphs.as_ref().map_or(0, |t| t.capture.overruns()),
+        };
+        // A handful of files to read, so not at every turn of a flood.
+        if now.mono_ns.saturating_sub(self.accounted_ns) > ACCOUNT_NS {
+            self.accounted_ns = now.mono_ns;
+            self.cost = self.watch.cost();
+        }
+        self.correlator.account(loss, self.cost);
+        let due = self.correlator.due(now.mono_ns, graphs_up_to, |f| self.index.step_of(f).cloned());
+        out.extend(due.into_iter().map(Self::story));
+        out
+    }
+
+    /// A new incident with the types of the functions on its path: read only now, and only these.
+    fn story(story: Story) -> Event {
+        let Story::New { key, mut incident } = story else { return Event::Story(story) };
+        if let Some(graph) = &mut incident.graph {
+            let names = graph.failed.root.returned();
+            if !names.is_empty() {
+                graph.types = prototypes::of_running(&names);
+            }
+        }
+        Event::Story(Story::New { key, incident })
+    }
+
+    /// Waits for what is still on its way, at most this long, and returns the rest as it is.
+    pub async fn finish(&mut self, most: Duration) -> std::io::Result<Vec<Event>> {
+        let mut out = self.turn();
+        let deadline = tokio::time::Instant::now() + most;
+        while self.correlator.is_waiting() {
+            match tokio::time::timeout_at(deadline, self.next()).await {
+                Ok(events) => out.extend(events?),
+                Err(_) => break,
+            }
+        }
+        let rest = self.correlator.flush(|f| self.index.step_of(f).cloned());
+        out.extend(rest.into_iter().map(Self::story));
+        Ok(out)
+    }
+
+    fn engine_events(&mut self, out: &mut Vec<Event>) {
+        for observation in self.engine.read_new() {
+            match observation {
+                Observation::Container(event) => {
+                    self.index.learn(&event);
+                    if let Some(c) = self.index.get(&event.container.id) {
+                        out.push(Event::Container(c.clone(), event.time));
+                    }
+                }
+                // Of a tree the failing processes are known; a step may be somebody else's.
+                Observation::Step(step) => {
+                    let live = !self.tree && step.time.mono_ns > self.started_ns;
+                    self.index.step(step, live);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A handful of files per process of the tree, so only now and then.
+    fn stalled(&mut self, out: &mut Vec<Event>) {
+        let now = clock::mono_ns();
+        if now.saturating_sub(self.stalls_ns) < STALLS_NS {
+            return;
+        }
+        self.stalls_ns = now;
+        let found = self.stalls.as_mut().map(|stalls| stalls.look(&self.root)).unwrap_or_default();
+        for failure in found {
+            self.failure(failure, out);
+        }
+    }
+
+    fn failure(&mut self, mut failure: Failure, out: &mut Vec<Event>) {
+        self.index.seen(&failure);
+        let sampled = sampler::sample(&self.root, &mut failure);
+        let mut paths = cgroups::paths(&self.root, &failure.task);
+        // The dying may be gone from /proc already; what was read above an OOM victim is not.
+        paths.extend(failure.readings.iter().filter(|r| r.limit == MEMORY_MAX).map(|r| r.scope.clone()));
+        self.index.learn_paths(&failure.task, &paths);
+        let container = self.owner(&failure);
+        if !self.is_worth_telling(&mut failure, container.as_ref()) {
+            return;
+        }
+        if let Some(c) = &container {
+            out.push(Event::Container(c.clone(), failure.time));
+        }
+        let graph = match (&self.graphs, failure.syscall()) {
+            (Some(t), Some((syscall, _))) => t.covers(syscall),
+            _ => false,
+        };
+        let expected =
+            Expected { graph, step: container.as_ref().is_some_and(|c| c.engine == engine::ENGINE) };
+        let what = Attributed {
+            step: self.index.step_of(&failure).cloned(),
+            container,
+            failure,
+            readings: sampled.readings,
+            suspects: sampled.suspects,
+            owners: sampled.owners,
+            facts: sampled.facts,
+        };
+        out.extend(self.correlator.failure(what, expected).map(Self::story));
+    }
+}
+
+impl Pipeline {
+    /// Whose failure it is. Where nothing that is known so far says it, the processes above the failed one may be
+    /// engines at work; where an id is all there is, the engine's files have name and image.
+    fn owner(&mut self, failure: &Failure) -> Option<Container> {
+        if self.index.owner(failure).is_none() {
+            let above = lineage(&self.root, &failure.task);
+            let above: Vec<_> = above.iter().map(|p| Ancestor { comm: &p.comm, words: &p.words }).collect();
+            if let Some(container) = at_work_for(&above) {
+                self.index.at_work(container, failure);
+            }
+        }
+        let mut container = self.index.owner(failure)?.container;
+        if self.engines.complete(&self.root, &mut container, failure.time.mono_ns) {
+            self.index.complete(&container);
+        }
+        Some(container)
+    }
+
+    /// Names the container that a killer ran in. Of kills among processes, a machine-wide watch tells those
+    /// that came into a container from outside: people and init systems end processes all day. And an engine ends
+    /// the process by which it failed to make a container: that failure is the story, not its end.
+    fn is_worth_telling(&self, failure: &mut Failure, container: Option<&Container>) -> bool {
+        if let FailureKind::Killed { by: Killer::Init { .. }, .. } = &failure.kind {
+            // That is how every container ends.
+            return self.tree;
+        }
+        if let Some((_, errno)) = failure.syscall()
+            && !self.tree
+        {
+            return worth_watching(failure, errno);
+        }
+        let (victim, parent, at) = (failure.task.pid, failure.task.ppid, failure.time.mono_ns);
+        let FailureKind::Killed { by: Killer::Process { pid, comm, cgroups, container: from, .. }, .. } =
+            &mut failure.kind
+        else {
+            return true;
+        };
+        let killer = self.index.of_cgroups(cgroups);
+        *from = killer.map(|c| c.label().to_owned());
+        let inside = container.is_some() && killer.map(|c| &c.id) == container.map(|c| &c.id);
+        // One that still runs its parent's program has not become the container yet.
+        let gave_up = *pid == parent && (*comm == failure.task.comm || self.index.failed_lately(victim, at));
+        self.tree || (container.is_some() && !inside && !gave_up)
+    }
+}
+
+/// Of writes on a whole machine: what ran out, and what cgroupfs and the maps of ids refuse.
+fn worth_watching(failure: &Failure, errno: Errno) -> bool {
+    const SPEAKING: [u64; 3] = [0x27_e0eb, 0x6367_7270, 0x9fa0];
+    let resources = [Errno::ENOSPC, Errno::EDQUOT, Errno::ENOMEM, Errno::EMFILE, Errno::ENFILE];
+    let write = failure.syscall().is_some_and(|(name, _)| name == "write");
+    !write || resources.contains(&errno) || failure.file().is_some_and(|f| SPEAKING.contains(&f.magic))
+}
+
+/// Arms the tracer, or says why not. A machine-wide watch keeps to the mount family, whose functions rest
+/// on a machine that mounts nothing; one command's tree can afford all families.
+fn arm(spec: &Spec) -> Result<Tracing, String> {
+    if !spec.graphs {
+        return Err("switched off by --no-graph".into());
+    }
+    if std::env::var("DIAG_DISABLE").is_ok_and(|d| d.split(',').any(|w| w == "function_graph")) {
+        return Err("switched off by DIAG_DISABLE".into());
+    }
+    let families = match spec.tree {
+        Some(_) => families::ALL.iter().copied().chain([&families::TREE]).collect(),
+        None => vec![&families::MOUNT],
+    };
+    let mut graphs = GraphSpec::new(&families).with_returns();
+    if let Some(pid) = spec.tree {
+        graphs = graphs.of_process(pid);
+    }
+    let mut capture = GraphCapture::arm(graphs).map_err(|e| e.to_string())?;
+    let finished = capture.take_receiver().ok_or("the tracer's reader is gone")?;
+    Ok(Tracing { capture, families, finished })
+}

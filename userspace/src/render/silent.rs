@@ -1,0 +1,47 @@
+//! Failures without a failing system call, in words.
+
+use crate::model::{Explained, FailureKind, Killer};
+
+/// What happened to the process, to follow its name: `was killed by SIGKILL from sh (pid 7)`.
+pub(super) fn said(e: &Explained) -> String {
+    match &e.incident.failure.kind {
+        FailureKind::Killed { signal, by } => {
+            let by = match by {
+                Killer::Process { pid, comm, container: Some(c), .. } => {
+                    format!("from {comm} (pid {pid}, container {c})")
+                }
+                Killer::Process { pid, comm, .. } => format!("from {comm} (pid {pid})"),
+                Killer::Oom { .. } => "from the kernel's OOM killer".into(),
+                Killer::Init { init } => format!("when {init}, pid 1 of its pid namespace, ended"),
+                Killer::Kernel => "from the kernel".into(),
+            };
+            format!("was killed by {signal} {by}")
+        }
+        FailureKind::Fault { signal, code, address: Some(address), .. } => {
+            format!("was ended by {signal} ({code}) at address {address:#x}")
+        }
+        FailureKind::Fault { signal, code, syscall: Some(syscall), .. } => {
+            format!("was ended by {signal} ({code}) for {syscall}(2)")
+        }
+        FailureKind::Fault { signal, code, .. } => format!("was ended by {signal} ({code})"),
+        FailureKind::IoUring { op, errno, .. } => {
+            format!("{} {errno}, \"{}\"", crate::model::uring_label(op.as_deref()), errno.sentence())
+        }
+        FailureKind::Stall { what } => format!("does not go on: {what}"),
+        FailureKind::Netlink(refused) => {
+            let what = match (&refused.interface, refused.index) {
+                (Some(name), _) => format!(" about {name}"),
+                (None, Some(index)) => format!(" about interface {index}"),
+                (None, None) => String::new(),
+            };
+            let kernel =
+                refused.message.as_ref().map_or_else(String::new, |m| format!("; the kernel said: {m}"));
+            let (request, errno) = (&refused.request, refused.errno);
+            format!(
+                "was refused its netlink request {request}{what}: {errno}, \"{}\"{kernel}",
+                errno.sentence()
+            )
+        }
+        FailureKind::Syscall { .. } | FailureKind::UserspaceText { .. } => "said so itself".into(),
+    }
+}

@@ -1,0 +1,136 @@
+//! Lowers a limit of System V or POSIX objects in an IPC namespace of its own, and goes over it.
+
+use super::{LINGER, Provoked};
+use anyhow::{Context, bail};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::resource::{Resource, setrlimit};
+use nix::unistd::{Gid, Uid, setresgid, setresuid};
+use std::{fs, io, thread};
+
+const MODE: i32 = 0o600;
+/// An id far from what distributions and user namespaces hand out.
+const NOBODY_ELSE: u32 = 2_000_999_112;
+
+fn namespace(file: &str, value: &str) -> anyhow::Result<()> {
+    unshare(CloneFlags::CLONE_NEWIPC).context("cannot make an IPC namespace")?;
+    let path = format!("/proc/sys/{file}");
+    fs::write(&path, value).with_context(|| format!("cannot write {path}"))
+}
+
+fn refused(result: i64, syscall: &'static str) -> anyhow::Result<Provoked> {
+    let error = io::Error::last_os_error();
+    if result >= 0 {
+        bail!("{syscall} was not refused");
+    }
+    thread::sleep(LINGER);
+    Ok(Provoked { error, syscall })
+}
+
+pub(super) fn semaphores(variant: &str) -> anyhow::Result<Provoked> {
+    let numbers = match variant {
+        "semaphores" => "32000 10 500 32000",
+        "set-size" => "5 1024 500 32000",
+        "operations" => "32000 1024 2 32000",
+        _ => "32000 1024 500 1",
+    };
+    namespace("kernel/sem", numbers)?;
+    // SAFETY: numbers, and an array that lives through the call; the namespace ends with the process.
+    unsafe {
+        match variant {
+            "operations" => {
+                let set = libc::semget(libc::IPC_PRIVATE, 1, MODE);
+                let mut operations = [libc::sembuf { sem_num: 0, sem_op: 1, sem_flg: 0 }; 3];
+                refused(i64::from(libc::semop(set, operations.as_mut_ptr(), 3)), "semop")
+            }
+            "semaphores" | "set-size" => {
+                refused(i64::from(libc::semget(libc::IPC_PRIVATE, 11, MODE)), "semget")
+            }
+            _ => {
+                libc::semget(libc::IPC_PRIVATE, 1, MODE);
+                refused(i64::from(libc::semget(libc::IPC_PRIVATE, 1, MODE)), "semget")
+            }
+        }
+    }
+}
+
+pub(super) fn segments(variant: &str) -> anyhow::Result<Provoked> {
+    match variant {
+        "pages" => namespace("kernel/shmall", "2")?,
+        "size" => namespace("kernel/shmmax", "8192")?,
+        _ => namespace("kernel/shmmni", "1")?,
+    }
+    let size = if variant == "segments" { 4096 } else { 16_384 };
+    // SAFETY: numbers only; the namespace ends with the process.
+    unsafe {
+        if variant == "segments" {
+            libc::shmget(libc::IPC_PRIVATE, size, MODE);
+        }
+        refused(i64::from(libc::shmget(libc::IPC_PRIVATE, size, MODE)), "shmget")
+    }
+}
+
+pub(super) fn queues(variant: &str) -> anyhow::Result<Provoked> {
+    match variant {
+        "message" => namespace("kernel/msgmax", "64")?,
+        "queue" => namespace("kernel/msgmnb", "64")?,
+        _ => namespace("kernel/msgmni", "1")?,
+    }
+    // SAFETY: a buffer that begins with a type and lives through the call; the namespace ends with the process.
+    unsafe {
+        let queue = libc::msgget(libc::IPC_PRIVATE, MODE);
+        if variant == "queues" {
+            return refused(i64::from(libc::msgget(libc::IPC_PRIVATE, MODE)), "msgget");
+        }
+        let message = [1_u64; 32];
+        refused(i64::from(libc::msgsnd(queue, message.as_ptr().cast(), 100, libc::IPC_NOWAIT)), "msgsnd")
+    }
+}
+
+/// `mq_open(2)` of a new queue, by number: the C library hides `attr`'s layout no further.
+fn open_queue(name: &std::ffi::CStr, messages: i64, size: i64) -> i64 {
+    // struct mq_attr: flags, messages, size, current, four reserved words.
+    let attributes = [0, messages, size, 0, 0, 0, 0, 0_i64];
+    // SAFETY: a constant name and a whole structure that live through the call.
+    unsafe {
+        libc::syscall(
+            libc::SYS_mq_open,
+            name.as_ptr(),
+            libc::O_CREAT | libc::O_RDWR,
+            MODE,
+            attributes.as_ptr(),
+        )
+    }
+}
+
+/// An ordinary user: privilege is exempt from these limits.
+fn become_ordinary() -> anyhow::Result<()> {
+    let (uid, gid) = (Uid::from_raw(NOBODY_ELSE), Gid::from_raw(NOBODY_ELSE));
+    setresgid(gid, gid, gid).context("cannot change the group")?;
+    setresuid(uid, uid, uid).context("cannot change the user (CAP_SETUID is needed)")
+}
+
+pub(super) fn posix_queues(variant: &str) -> anyhow::Result<Provoked> {
+    let (file, value) = match variant {
+        "size" => ("fs/mqueue/msgsize_max", "8192"),
+        "queues" => ("fs/mqueue/queues_max", "1"),
+        _ => ("fs/mqueue/msg_max", "10"),
+    };
+    namespace(file, value)?;
+    become_ordinary()?;
+    let result = match variant {
+        "size" => open_queue(c"a", 1, 65_536),
+        "queues" => {
+            open_queue(c"a", 1, 128);
+            open_queue(c"b", 1, 128)
+        }
+        _ => open_queue(c"a", 1000, 128),
+    };
+    refused(result, "mq_open")
+}
+
+pub(super) fn posix_bytes(_: &str) -> anyhow::Result<Provoked> {
+    unshare(CloneFlags::CLONE_NEWIPC).context("cannot make an IPC namespace")?;
+    setrlimit(Resource::RLIMIT_MSGQUEUE, 1000, 1000).context("cannot lower RLIMIT_MSGQUEUE")?;
+    become_ordinary()?;
+    refused(open_queue(c"a", 10, 8192), "mq_open")
+}

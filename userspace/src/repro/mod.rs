@@ -1,0 +1,217 @@
+//! Faults: making a cause happen, so that it can be seen, tested and trusted.
+//!
+//! A fault provokes the real kernel refusal in a place of its own (a private namespace, a cgroup it made),
+//! never by lowering a limit that others live under.
+
+mod crowd_user;
+mod empty_cpuset;
+mod fill_cgroup;
+mod fill_disk;
+mod fill_memory;
+mod fill_mounts;
+mod filter;
+mod forbidden_files;
+mod hierarchy;
+mod ipc_limits;
+mod local_sockets;
+mod nest_namespaces;
+mod own_limits;
+mod own_network;
+mod privileges;
+mod programs;
+mod refuse_files;
+mod refuse_mounts;
+mod refused_cgroups;
+mod refused_namespaces;
+mod sockets;
+mod touch_mapping;
+mod use_up_namespaces;
+mod watch_limits;
+
+use crate::causes::{Cause, Fault};
+use std::io;
+use std::time::Duration;
+
+/// How long what a fault was about stays: programs mostly say something before they end, and diag looks at such
+/// things through the process, milliseconds later. An emulated machine takes its time.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// What came of a fault.
+#[derive(Debug)]
+pub struct Provoked {
+    /// The refusal the kernel gave, as the system call reported it.
+    pub error: io::Error,
+    pub syscall: &'static str,
+}
+
+/// Provokes one variant of a fault.
+type Action = fn(&str) -> anyhow::Result<Provoked>;
+
+/// The actions by their cause's slug.
+const ACTIONS: &[(&str, Action)] = &[
+    ("cgroup-busy", refused_cgroups::provoke),
+    ("cgroup-controller", refused_cgroups::provoke),
+    ("cgroup-gone", refused_cgroups::provoke),
+    ("cgroup-hierarchy", refused_cgroups::provoke),
+    ("cgroup-internal", refused_cgroups::provoke),
+    ("cgroup-task", refused_cgroups::provoke),
+    ("cgroup-threaded", refused_cgroups::provoke),
+    ("cgroup-value", refused_cgroups::provoke),
+    ("clone-flags", refused_namespaces::provoke),
+    ("cpu-affinity", refused_namespaces::provoke),
+    ("address-family", own_network::ask_for_unknown),
+    ("address-in-use", own_network::use_port_twice),
+    ("address-not-local", own_network::bind_elsewhere),
+    ("broadcast-option", own_network::broadcast),
+    ("connection-refused", own_network::knock),
+    ("connection-unanswered", own_network::fill_accept_queue),
+    ("ephemeral-ports", own_network::use_up_ports),
+    ("igmp-max-memberships", own_network::join_groups),
+    ("interface-missing", own_network::bind_to_missing),
+    ("net-admin", own_network::without_net_admin),
+    ("ipv6-disabled", own_network::without_ipv6),
+    ("low-port", own_network::bind_low_port),
+    ("message-too-large", own_network::send_too_much),
+    ("no-route", own_network::reach_nowhere),
+    ("optmem-max", own_network::fill_option_memory),
+    ("ping-group-range", own_network::ping),
+    ("raw-socket", own_network::without_net_raw),
+    ("route-refuses", own_network::meet_route),
+    ("socket-option-capability", own_network::set_guarded_option),
+    ("socket-path-exists", local_sockets::bind_twice),
+    ("unix-backlog", local_sockets::fill_backlog),
+    ("unix-no-listener", local_sockets::knock),
+    ("unix-path-length", local_sockets::name_too_long),
+    ("unix-queue", local_sockets::fill_queue),
+    ("unix-rights-in-flight", local_sockets::send_descriptors),
+    ("unix-socket-type", local_sockets::mix_types),
+    ("cpuset-empty", empty_cpuset::provoke),
+    ("disk-full", fill_disk::provoke),
+    ("exec-arguments", programs::too_many_arguments),
+    ("exec-format", programs::of_no_format),
+    ("exec-interpreter", programs::without_interpreter),
+    ("exec-not-found", programs::not_there),
+    ("file-mode", forbidden_files::by_mode),
+    ("hidepid", forbidden_files::hidden),
+    ("landlock-layers", privileges::layers),
+    ("huge-pages", refused_namespaces::provoke),
+    ("id-unmapped", refused_namespaces::provoke),
+    ("idmap-form", refused_namespaces::provoke),
+    ("idmap-rights", refused_namespaces::provoke),
+    ("max-namespaces", use_up_namespaces::provoke),
+    ("memory-max", fill_memory::provoke),
+    ("missing-capability", privileges::lack),
+    ("mount-max", fill_mounts::provoke),
+    ("namespace-depth", nest_namespaces::provoke),
+    ("no-new-privs-missing", privileges::sandbox),
+    ("nodev-mount", forbidden_files::device_node),
+    ("noexec-mount", programs::on_noexec),
+    ("namespace-pending", refused_namespaces::provoke),
+    ("namespace-privilege", refused_namespaces::provoke),
+    ("pid-chosen", refused_namespaces::provoke),
+    ("pidns-dead", refused_namespaces::provoke),
+    ("pids-max", fill_cgroup::provoke),
+    ("profile-missing", forbidden_files::profile),
+    ("rlimit-nproc", crowd_user::provoke),
+    ("scheduling-rights", refused_namespaces::provoke),
+    ("seccomp", filter::provoke),
+    ("security-module", privileges::outside),
+    ("sigbus", touch_mapping::provoke),
+    ("block-device-missing", refuse_files::no_device),
+    ("mount-busy", refuse_mounts::busy),
+    ("mount-kinds-differ", refuse_mounts::kinds_differ),
+    ("mount-locked-flags", refuse_mounts::locked_flags),
+    ("mount-move-refused", refuse_mounts::unmovable),
+    ("mount-namespace-not-owned", refuse_mounts::namespace_not_owned),
+    ("mount-needs-admin", refuse_mounts::without_admin),
+    ("mount-option-unknown", refuse_mounts::unknown_option),
+    ("mount-path-missing", refuse_mounts::missing_path),
+    ("mount-point-busy", refuse_mounts::busy_point),
+    ("mount-read-only", refuse_files::read_only),
+    ("mount-type-needs-root", refuse_mounts::type_needs_root),
+    ("mount-type-unknown", refuse_mounts::unknown_type),
+    ("not-a-mount-point", refuse_mounts::not_a_point),
+    ("operation-unsupported", refuse_files::unsupported),
+    ("overlay-depth", refuse_mounts::overlay_depth),
+    ("overlay-in-use", refuse_mounts::overlay_in_use),
+    ("overlay-incomplete", refuse_mounts::overlay_incomplete),
+    ("overlay-layer-missing", refuse_mounts::overlay_missing),
+    ("overlay-layers-max", refuse_mounts::overlay_layers),
+    ("overlay-layers-overlap", refuse_mounts::overlay_overlap),
+    ("overlay-options-cut", refuse_mounts::overlay_cut),
+    ("overlay-upper-read-only", refuse_mounts::overlay_read_only),
+    ("overlay-upper-unsupported", refuse_mounts::overlay_unsupported),
+    ("overlay-work-elsewhere", refuse_mounts::overlay_elsewhere),
+    ("path-too-long", refuse_files::too_long),
+    ("pivot-root-refused", refuse_mounts::pivot),
+    ("protected-files", refuse_files::protected),
+    ("rename-across-mounts", refuse_files::across),
+    ("rlimit-fsize", refuse_files::too_large),
+    ("symlink-loop", refuse_files::links),
+    ("sticky-folder", forbidden_files::sticky),
+    ("sysctl-owner", forbidden_files::sysctl),
+    ("sysctl-value", forbidden_files::sysctl_value),
+    ("text-busy", programs::busy),
+    ("inotify-max-user-instances", watch_limits::instances),
+    ("inotify-max-user-watches", watch_limits::watches),
+    ("kernel-msg", ipc_limits::queues),
+    ("kernel-sem", ipc_limits::semaphores),
+    ("kernel-shm", ipc_limits::segments),
+    ("max-map-count", own_limits::mappings),
+    ("memfd-sealed", own_limits::sealed),
+    ("mqueue-limits", ipc_limits::posix_queues),
+    ("nr-open", own_limits::highest_descriptors),
+    ("rlimit-as", own_limits::address_space),
+    ("rlimit-data", own_limits::data),
+    ("rlimit-memlock", own_limits::locked),
+    ("rlimit-msgqueue", ipc_limits::posix_bytes),
+    ("rlimit-nofile", own_limits::descriptors),
+    ("rlimit-raise", own_limits::raise),
+    ("rlimit-sigpending", own_limits::signals),
+    ("setgroups-denied", refused_namespaces::provoke),
+    ("setns-privilege", refused_namespaces::provoke),
+    ("setns-target", refused_namespaces::provoke),
+    ("struct-too-new", refused_namespaces::provoke),
+    ("task-not-alone", refused_namespaces::provoke),
+    ("userns-creator", refused_namespaces::provoke),
+    ("sticky-folder", forbidden_files::sticky),
+    ("sysctl-owner", forbidden_files::sysctl),
+    ("sysctl-value", forbidden_files::sysctl_value),
+    ("text-busy", programs::busy),
+];
+
+/// Provokes a cause's fault in this process and its children. Call it in a process that may be thrown
+/// away: it changes namespaces.
+pub fn provoke(cause: &Cause, variant: Option<&str>) -> anyhow::Result<Provoked> {
+    let variants = match &cause.fault {
+        Fault::Action { variants, .. } => *variants,
+        Fault::None(why) => anyhow::bail!("{} has no fault: {why}", cause.slug),
+    };
+    let variant = match variant {
+        Some(v) => *variants.iter().find(|known| **known == v).ok_or_else(|| {
+            anyhow::anyhow!("{} has no variant {v:?}; it has: {}", cause.slug, variants.join(", "))
+        })?,
+        None => variants.first().copied().unwrap_or_default(),
+    };
+    match ACTIONS.iter().find(|(slug, _)| *slug == cause.slug) {
+        Some((_, action)) => action(variant),
+        None => anyhow::bail!("the fault of {} is registered but has no action", cause.slug),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::causes;
+
+    #[test]
+    fn every_registered_fault_has_an_action_and_the_other_way_round() {
+        for cause in causes::ALL {
+            let has = ACTIONS.iter().any(|(slug, _)| *slug == cause.slug);
+            assert_eq!(has, matches!(cause.fault, Fault::Action { .. }), "{}", cause.slug);
+        }
+        for (slug, _) in ACTIONS {
+            assert!(causes::by_slug(slug).is_some(), "{slug} is no cause");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Lowers a resource limit of this very process, gives up what exempts from it, and goes over it.
+
+use super::{LINGER, Provoked};
+use anyhow::{Context, bail};
+use nix::sys::resource::{Resource, setrlimit};
+use std::{io, ptr, thread};
+
+const MIB: usize = 1 << 20;
+const CAP_IPC_LOCK: u32 = 14;
+const CAP_SYS_RESOURCE: u32 = 24;
+
+/// What the kernel said to a call that must be refused.
+fn refused(result: i64, syscall: &'static str, what: &str) -> anyhow::Result<Provoked> {
+    let error = io::Error::last_os_error();
+    if result >= 0 {
+        bail!("{what} was not refused");
+    }
+    thread::sleep(LINGER);
+    Ok(Provoked { error, syscall })
+}
+
+fn lower(resource: Resource, to: u64) -> anyhow::Result<()> {
+    setrlimit(resource, to, to).with_context(|| format!("cannot lower {resource:?}"))
+}
+
+/// Takes a capability out of the effective set (capabilities(7)).
+fn give_up(capability: u32) -> anyhow::Result<()> {
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: i32,
+    }
+    // _LINUX_CAPABILITY_VERSION_3: two words of 32 bits for each set.
+    let mut header = Header { version: 0x2008_0522, pid: 0 };
+    let mut sets = [[0_u32; 3]; 2];
+    // SAFETY: both structures have the layout of linux/capability.h and live through the calls.
+    let done = unsafe {
+        let got = libc::syscall(libc::SYS_capget, &raw mut header, sets.as_mut_ptr());
+        sets[(capability / 32) as usize][0] &= !(1 << (capability % 32));
+        got | libc::syscall(libc::SYS_capset, &raw mut header, sets.as_ptr())
+    };
+    if done != 0 {
+        return Err(io::Error::last_os_error()).context("cannot give up a capability");
+    }
+    Ok(())
+}
+
+pub(super) fn descriptors(variant: &str) -> anyhow::Result<Provoked> {
+    lower(Resource::RLIMIT_NOFILE, 64)?;
+    if variant == "dup2" {
+        // SAFETY: numbers only; nothing is opened.
+        return refused(i64::from(unsafe { libc::dup2(0, 100) }), "dup2", "descriptor 100");
+    }
+    loop {
+        // SAFETY: a constant path; the descriptors go with the process.
+        let fd = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY) };
+        if fd < 0 {
+            return refused(-1, "openat", "");
+        }
+        if fd > 64 {
+            bail!("RLIMIT_NOFILE = 64 did not refuse descriptor {fd}");
+        }
+    }
+}
+
+pub(super) fn highest_descriptors(_: &str) -> anyhow::Result<Provoked> {
+    let most = libc::rlimit { rlim_cur: 64, rlim_max: u64::from(u32::MAX) };
+    // SAFETY: a whole structure that lives through the call.
+    refused(
+        i64::from(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &most) }),
+        "prlimit64",
+        "a limit above fs.nr_open",
+    )
+}
+
+pub(super) fn raise(_: &str) -> anyhow::Result<Provoked> {
+    lower(Resource::RLIMIT_CORE, 0)?;
+    give_up(CAP_SYS_RESOURCE)?;
+    let more = libc::rlimit { rlim_cur: 0, rlim_max: 4096 };
+    // SAFETY: a whole structure that lives through the call.
+    refused(
+        i64::from(unsafe { libc::setrlimit(libc::RLIMIT_CORE, &more) }),
+        "prlimit64",
+        "a higher hard limit",
+    )
+}
+
+/// New anonymous memory; the error of mmap(2) as a negative number.
+fn map(size: usize, protection: i32, flags: i32) -> i64 {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | flags;
+    // SAFETY: a new mapping at an address that the kernel chooses.
+    let at = unsafe { libc::mmap(ptr::null_mut(), size, protection, flags, -1, 0) };
+    if at == libc::MAP_FAILED { -1 } else { at as i64 }
+}
+
+pub(super) fn address_space(_: &str) -> anyhow::Result<Provoked> {
+    lower(Resource::RLIMIT_AS, 64 * MIB as u64)?;
+    refused(map(1 << 36, libc::PROT_READ, 0), "mmap", "a mapping above RLIMIT_AS")
+}
+
+pub(super) fn data(_: &str) -> anyhow::Result<Provoked> {
+    lower(Resource::RLIMIT_DATA, 64 * MIB as u64)?;
+    refused(map(1 << 36, libc::PROT_READ | libc::PROT_WRITE, 0), "mmap", "memory above RLIMIT_DATA")
+}
+
+pub(super) fn locked(variant: &str) -> anyhow::Result<Provoked> {
+    let at = map(MIB, libc::PROT_READ | libc::PROT_WRITE, 0);
+    lower(Resource::RLIMIT_MEMLOCK, if variant == "zero" { 0 } else { 4096 })?;
+    give_up(CAP_IPC_LOCK)?;
+    // SAFETY: the mapping made above.
+    refused(
+        i64::from(unsafe { libc::mlock(at as *const libc::c_void, MIB) }),
+        "mlock",
+        "memory above RLIMIT_MEMLOCK",
+    )
+}
+
+/// Neighbours with the same protection would become one mapping, so every second one differs.
+pub(super) fn mappings(variant: &str) -> anyhow::Result<Provoked> {
+    /// More than any machine is set to.
+    const MOST: usize = 4 << 20;
+    const PAGE: usize = 4096;
+    let whole = map(MOST * PAGE * 2, libc::PROT_NONE, libc::MAP_NORESERVE);
+    if whole < 0 {
+        return Err(io::Error::last_os_error()).context("cannot reserve addresses");
+    }
+    for index in 0..MOST {
+        let at = (whole as usize + index * 2 * PAGE) as *mut libc::c_void;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
+        // SAFETY: pages of the mapping made above, which nothing uses.
+        let done = unsafe {
+            match variant {
+                "mprotect" => i64::from(libc::mprotect(at, PAGE, libc::PROT_READ)),
+                _ => libc::mmap(at, PAGE, libc::PROT_READ, flags, -1, 0) as i64,
+            }
+        };
+        if done < 0 {
+            let syscall = if variant == "mprotect" { "mprotect" } else { "mmap" };
+            return refused(-1, syscall, "");
+        }
+    }
+    bail!("{MOST} mappings were not refused")
+}
+
+pub(super) fn signals(_: &str) -> anyhow::Result<Provoked> {
+    lower(Resource::RLIMIT_SIGPENDING, 0)?;
+    // SAFETY: sets and values that live through the calls; the signal is blocked, so nothing happens.
+    unsafe {
+        let mut all = std::mem::zeroed();
+        libc::sigfillset(&mut all);
+        libc::sigprocmask(libc::SIG_BLOCK, &all, ptr::null_mut());
+        let value = libc::sigval { sival_ptr: ptr::null_mut() };
+        let mut sent = 0;
+        for _ in 0..2 {
+            sent = libc::sigqueue(libc::getpid(), libc::SIGRTMIN() + 1, value);
+            if sent != 0 {
+                break;
+            }
+        }
+        refused(i64::from(sent), "rt_sigqueueinfo", "a queued signal")
+    }
+}
+
+pub(super) fn sealed(variant: &str) -> anyhow::Result<Provoked> {
+    // SAFETY: a constant name, a descriptor of our own, numbers, and a buffer that lives through the call.
+    unsafe {
+        let fd = libc::memfd_create(c"sealed".as_ptr(), libc::MFD_ALLOW_SEALING);
+        if fd < 0 || libc::ftruncate(fd, 4096) != 0 {
+            return Err(io::Error::last_os_error()).context("cannot make a memory file");
+        }
+        let seals = match variant {
+            "shrink" => libc::F_SEAL_SHRINK,
+            "seal" => libc::F_SEAL_SEAL,
+            _ => libc::F_SEAL_WRITE,
+        };
+        if libc::fcntl(fd, libc::F_ADD_SEALS, seals) != 0 {
+            return Err(io::Error::last_os_error()).context("cannot seal it");
+        }
+        match variant {
+            "shrink" => refused(i64::from(libc::ftruncate(fd, 0)), "ftruncate", "a smaller file"),
+            "seal" => {
+                let again = libc::fcntl(fd, libc::F_ADD_SEALS, libc::F_SEAL_WRITE);
+                refused(i64::from(again), "fcntl", "another seal")
+            }
+            _ => refused(libc::write(fd, b"x".as_ptr().cast(), 1) as i64, "write", "a write"),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Programs that cannot be started: the interpreter, the format, the mount, the arguments, a busy file.
+
+use super::Provoked;
+use anyhow::{Context, bail};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use std::ffi::CString;
+use std::fs::{self, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+pub(super) fn without_interpreter(variant: &str) -> anyhow::Result<Provoked> {
+    let dir = folder()?;
+    let content = match variant {
+        "elf" => elf(native(), Some("/lib/ld-of-another-system.so.1")),
+        "carriage-return" => b"#!/bin/sh\r\necho hello\r\n".to_vec(),
+        _ => b"#!/usr/bin/interpreter-of-another-image\n".to_vec(),
+    };
+    start(&program(&dir, "program", &content)?, &[])
+}
+
+pub(super) fn not_there(variant: &str) -> anyhow::Result<Provoked> {
+    let dir = folder()?;
+    let path = dir.join("program");
+    if variant == "dangling" {
+        std::os::unix::fs::symlink("not-copied-into-the-image", &path)?;
+    }
+    start(&path, &[])
+}
+
+pub(super) fn of_no_format(variant: &str) -> anyhow::Result<Provoked> {
+    let dir = folder()?;
+    let content = match variant {
+        "text" => b"echo hello\n".to_vec(),
+        "empty" => Vec::new(),
+        _ => elf(if native() == 62 { 183 } else { 62 }, None),
+    };
+    start(&program(&dir, "program", &content)?, &[])
+}
+
+pub(super) fn on_noexec(_: &str) -> anyhow::Result<Provoked> {
+    let dir = folder()?;
+    own_tmpfs(&dir, MsFlags::MS_NOEXEC)?;
+    start(&program(&dir, "program", b"#!/bin/sh\n")?, &[])
+}
+
+/// A tmpfs with flags of its own, in a mount namespace of its own.
+pub(super) fn own_tmpfs(at: &Path, flags: MsFlags) -> anyhow::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS).context("cannot make a mount namespace")?;
+    let none = None::<&str>;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
+        .context("cannot make mounts private")?;
+    mount(Some("none"), at, Some("tmpfs"), flags, none).context("cannot mount a tmpfs")
+}
+
+pub(super) fn too_many_arguments(variant: &str) -> anyhow::Result<Provoked> {
+    let dir = folder()?;
+    let path = program(&dir, "program", b"#!/bin/sh\n")?;
+    let arguments = match variant {
+        "all" => {
+            let stack = libc::rlimit { rlim_cur: 1 << 20, rlim_max: 1 << 20 };
+            // SAFETY: a limit of this process alone, which is thrown away.
+            if unsafe { libc::setrlimit(libc::RLIMIT_STACK, &raw const stack) } != 0 {
+                return Err(io::Error::last_os_error()).context("cannot lower RLIMIT_STACK");
+            }
+            vec!["x".repeat(100_000); 4]
+        }
+        _ => vec!["x".repeat(140_000)],
+    };
+    start(&path, &arguments)
+}
+
+pub(super) fn busy(variant: &str) -> anyhow::Result<Provoked> {
+    let dir = folder()?;
+    let copy = dir.join("program");
+    fs::copy("/proc/self/exe", &copy).context("cannot copy this program")?;
+    fs::set_permissions(&copy, Permissions::from_mode(0o755))?;
+    if variant == "writing" {
+        let _open = OpenOptions::new().write(true).open(&copy)?;
+        return start(&copy, &[]);
+    }
+    // A process that only waits: this very program, asked for something that takes as long as its input is open.
+    let mut child = std::process::Command::new(&copy)
+        .args(["repro", "--help"])
+        .env("PAGER", "cat")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .context("cannot start the copy")?;
+    stop(child.id(), libc::SIGSTOP);
+    let result = OpenOptions::new().write(true).open(&copy);
+    std::thread::sleep(super::LINGER);
+    stop(child.id(), libc::SIGKILL);
+    let _ = child.wait();
+    match result {
+        Err(error) => Ok(Provoked { error, syscall: "openat" }),
+        Ok(_) => bail!("the copy was not running any more"),
+    }
+}
+
+fn stop(pid: u32, signal: i32) {
+    // SAFETY: a child of this process, not yet waited for.
+    unsafe { libc::kill(pid as i32, signal) };
+}
+
+/// A temporary folder that everybody may enter.
+pub(super) fn folder() -> anyhow::Result<std::path::PathBuf> {
+    let dir = std::env::temp_dir().join(format!("diag-fault-{}", std::process::id()));
+    fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    fs::set_permissions(&dir, Permissions::from_mode(0o755))?;
+    Ok(dir)
+}
+
+fn program(dir: &Path, name: &str, content: &[u8]) -> anyhow::Result<std::path::PathBuf> {
+    let path = dir.join(name);
+    fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
+    fs::set_permissions(&path, Permissions::from_mode(0o755))?;
+    Ok(path)
+}
+
+/// Starts it in place of this process, which goes on only where that fails.
+fn start(path: &Path, arguments: &[String]) -> anyhow::Result<Provoked> {
+    let text = |text: &str| CString::new(text).context("a NUL in an argument");
+    let program = text(&path.display().to_string())?;
+    let arguments: Vec<CString> = arguments.iter().map(|a| text(a)).collect::<anyhow::Result<_>>()?;
+    let mut pointers: Vec<*const libc::c_char> =
+        std::iter::once(&program).chain(&arguments).map(|a| a.as_ptr()).collect();
+    pointers.push(std::ptr::null());
+    let environment = [std::ptr::null::<libc::c_char>()];
+    // SAFETY: arrays of strings that end in NULL and live through the call; on success nothing of this process is left.
+    unsafe { libc::execve(program.as_ptr(), pointers.as_ptr(), environment.as_ptr()) };
+    let error = io::Error::last_os_error();
+    std::thread::sleep(super::LINGER);
+    if let Some(dir) = path.parent() {
+        let _ = fs::remove_dir_all(dir);
+    }
+    Ok(Provoked { error, syscall: "execve" })
+}
+
+/// `EM_X86_64` or `EM_AARCH64` (elf.h).
+fn native() -> u16 {
+    if cfg!(target_arch = "aarch64") { 183 } else { 62 }
+}
+
+/// The smallest ELF file that gets as far as its interpreter, or its machine.
+fn elf(machine: u16, interpreter: Option<&str>) -> Vec<u8> {
+    let mut out = vec![0_u8; 4096];
+    let mut put = |at: usize, bytes: &[u8]| out[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, b"\x7fELF\x02\x01\x01");
+    put(16, &2_u16.to_le_bytes());
+    put(18, &machine.to_le_bytes());
+    put(20, &1_u32.to_le_bytes());
+    put(24, &0x40_0000_u64.to_le_bytes());
+    put(32, &64_u64.to_le_bytes());
+    put(52, &64_u16.to_le_bytes());
+    put(54, &56_u16.to_le_bytes());
+    put(56, &1_u16.to_le_bytes());
+    let path = interpreter.unwrap_or("/");
+    let length = path.len() as u64 + 1;
+    put(64, &(if interpreter.is_some() { 3_u32 } else { 1 }).to_le_bytes());
+    put(68, &5_u32.to_le_bytes());
+    put(72, &512_u64.to_le_bytes());
+    put(96, &length.to_le_bytes());
+    put(104, &length.to_le_bytes());
+    put(112, &1_u64.to_le_bytes());
+    put(512, path.as_bytes());
+    out
+}

@@ -1,0 +1,112 @@
+//! File operations that mounts and file systems refuse, on a tmpfs in a mount namespace of its own.
+
+use super::Provoked;
+use super::refuse_mounts::{refused, sandbox};
+use anyhow::Context;
+use nix::mount::{MsFlags, mount};
+use nix::sys::resource::{Resource, setrlimit};
+use nix::unistd::{Gid, Uid, chown};
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+
+const NONE: Option<&str> = None;
+
+pub(super) fn read_only(variant: &str) -> anyhow::Result<Provoked> {
+    sandbox()?;
+    match variant {
+        "overlay" => mount(Some("overlay"), "a", Some("overlay"), MsFlags::empty(), Some("lowerdir=lower:b"))
+            .context("cannot mount an overlay")?,
+        "file-system" => {
+            mount(Some("x"), "a", Some("tmpfs"), MsFlags::MS_RDONLY, NONE).context("cannot mount a tmpfs")?
+        }
+        _ => {
+            mount(Some("a"), "a", NONE, MsFlags::MS_BIND, NONE).context("cannot bind a folder")?;
+            let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+            mount(NONE, "a", NONE, flags, NONE).context("cannot make it read-only")?;
+        }
+    }
+    refused(fs::create_dir("a/new"), "mkdir")
+}
+
+pub(super) fn across(variant: &str) -> anyhow::Result<Provoked> {
+    sandbox()?;
+    File::create("file").context("cannot create a file")?;
+    match variant {
+        "overlay" => {
+            fs::create_dir("lower/folder").context("cannot create a folder")?;
+            let options = "lowerdir=lower,upperdir=upper,workdir=work,redirect_dir=off";
+            mount(Some("overlay"), "merged", Some("overlay"), MsFlags::empty(), Some(options))
+                .context("cannot mount an overlay")?;
+            return refused(fs::rename("merged/folder", "merged/other"), "rename");
+        }
+        "bind" => mount(Some("a"), "b", NONE, MsFlags::MS_BIND, NONE).context("cannot bind a folder")?,
+        _ => mount(Some("x"), "b", Some("tmpfs"), MsFlags::empty(), NONE).context("cannot mount a tmpfs")?,
+    }
+    if variant == "link" {
+        return refused(fs::hard_link("file", "b/file"), "linkat");
+    }
+    refused(fs::rename("file", "b/file"), "rename")
+}
+
+pub(super) fn links(variant: &str) -> anyhow::Result<Provoked> {
+    sandbox()?;
+    if variant == "nofollow" {
+        symlink("a", "link").context("cannot make a link")?;
+        return refused(OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open("link"), "openat");
+    }
+    symlink("circle", "circle").context("cannot make a link")?;
+    refused(File::open("circle"), "openat")
+}
+
+pub(super) fn too_long(variant: &str) -> anyhow::Result<Provoked> {
+    sandbox()?;
+    let path = if variant == "path" { "./".repeat(2048) } else { "n".repeat(256) };
+    refused(File::open(path), "openat")
+}
+
+pub(super) fn too_large(variant: &str) -> anyhow::Result<Provoked> {
+    sandbox()?;
+    let mut file = File::create("file").context("cannot create a file")?;
+    // SAFETY: SIG_IGN is no function; without it the signal would end this process.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+    setrlimit(Resource::RLIMIT_FSIZE, 4096, 4096).context("cannot set the limit")?;
+    if variant == "ftruncate" {
+        return refused(file.set_len(8192), "ftruncate");
+    }
+    file.write_all(&[0; 4096]).context("cannot write up to the limit")?;
+    refused(file.write(&[0]), "write")
+}
+
+/// A file of somebody else's in a folder that is sticky and writable for all.
+pub(super) fn protected(_: &str) -> anyhow::Result<Provoked> {
+    sandbox()?;
+    let (somebody, group) = (Uid::from_raw(65_533), Gid::from_raw(65_533));
+    File::create("a/file").context("cannot create a file")?;
+    chown("a/file", Some(somebody), Some(group)).context("cannot give it away (CAP_CHOWN is needed)")?;
+    fs::set_permissions("a/file", Permissions::from_mode(0o666)).context("cannot open it for all")?;
+    // Owned by a third, for the folder's owner may leave files of his to others.
+    chown("a", Some(Uid::from_raw(65_532)), None).context("cannot give the folder away")?;
+    fs::set_permissions("a", Permissions::from_mode(0o1777)).context("cannot make it sticky")?;
+    refused(OpenOptions::new().write(true).create(true).truncate(false).open("a/file"), "openat")
+}
+
+pub(super) fn unsupported(_: &str) -> anyhow::Result<Provoked> {
+    sandbox()?;
+    let (path, name, value) = (c"/proc/self/status", c"user.diag", b"1");
+    // SAFETY: both strings are terminated, and the value's length is given.
+    let rc = unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), 1, 0) };
+    refused(if rc < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }, "setxattr")
+}
+
+/// What is no disk, mounted as one.
+pub(super) fn no_device(_: &str) -> anyhow::Result<Provoked> {
+    sandbox()?;
+    let known = fs::read_to_string("/proc/filesystems").context("cannot read /proc/filesystems")?;
+    let disk = known.lines().find(|line| !line.starts_with("nodev")).map(|line| line.trim().to_string());
+    let disk = disk.context("this kernel has no disk file system loaded")?;
+    refused(
+        mount(Some("/tmp/b"), "a", Some(disk.as_str()), MsFlags::empty(), NONE).map_err(std::io::Error::from),
+        "mount",
+    )
+}

@@ -1,0 +1,84 @@
+//! ENOSPC that is the disk, and its neighbours that are not: full file systems, devices, cpusets.
+
+use crate::bench_of_one::{Bench, finding};
+use serde_json::Value;
+
+fn repro(bench: &Bench, cause: &str, variant: &str) -> Value {
+    bench.json(1, &["repro", cause, "--variant", variant, "--json"])
+}
+
+/// Runs a script in a mount namespace of its own, under watch.
+fn explain(bench: &Bench, script: &str) -> Value {
+    let file = bench.dir.path().join("script.sh");
+    std::fs::write(&file, format!("cd \"$1\"\n{script}\n")).unwrap();
+    let dir = bench.dir.path().to_str().unwrap();
+    let out = bench.run(&["explain", "--json", "--", "unshare", "-m", "sh", file.to_str().unwrap(), dir]);
+    serde_json::from_slice(&out.stdout).unwrap()
+}
+
+fn findings_of<'a>(answer: &'a Value, cause: &str) -> Vec<&'a Value> {
+    let incidents = answer["incidents"].as_array().unwrap().iter();
+    let all = incidents.flat_map(|i| i["findings"].as_array().unwrap());
+    all.filter(|f| f["cause"] == cause).collect()
+}
+
+#[test]
+fn full_file_systems_are_proven() {
+    let Some(bench) = Bench::open() else { return };
+    for (variant, syscall, knob, limit) in [
+        ("blocks", "write", "size=", 65536),
+        ("inodes", "openat", "nr_inodes=", 16),
+        ("fallocate", "fallocate", "size=", 65536),
+        ("overlay", "write", "size=", 65536),
+    ] {
+        let answer = repro(&bench, "disk-full", variant);
+        let failure = &answer["incidents"][0]["failure"];
+        assert_eq!(
+            (&failure["syscall"], &failure["errno"]),
+            (&syscall.into(), &"ENOSPC".into()),
+            "{answer:#}"
+        );
+        let f = finding(&answer);
+        assert_eq!(f["cause"], "disk-full", "{variant}: {answer:#}");
+        assert_eq!(f["confidence"], "proven", "{variant}: {answer:#}");
+        assert_eq!((&f["knob"]["kind"], &f["knob"]["name"]), (&"mount-option".into(), &knob.into()));
+        assert_eq!(f["limit"], limit, "{variant}: {answer:#}");
+    }
+    bench.nothing_left();
+}
+
+/// An overlay whose work folder finds no inode: mount(2) says ENOSPC, and no mount is too many.
+#[test]
+fn the_mount_of_an_overlay_on_a_full_file_system() {
+    let Some(bench) = Bench::open() else { return };
+    let answer = explain(
+        &bench,
+        "mkdir small m\nmount -t tmpfs -o size=64k,nr_inodes=5 none small\nmkdir small/l small/u small/w\n: > small/last\n\
+         mount -t overlay -o lowerdir=small/l,upperdir=small/u,workdir=small/w none m",
+    );
+    // Whether the kernel makes do without its index or refuses the mount differs; never is it the mounts.
+    assert!(findings_of(&answer, "mount-max").is_empty(), "{answer:#}");
+    for f in findings_of(&answer, "disk-full") {
+        assert_eq!(f["knob"]["name"], "nr_inodes=", "{answer:#}");
+    }
+    bench.nothing_left();
+}
+
+#[test]
+fn a_full_device_file_is_no_full_disk() {
+    let Some(bench) = Bench::open() else { return };
+    let answer = explain(&bench, "exec 3> /dev/full\necho x >&3\nsleep 0.5\nexit 1");
+    assert!(findings_of(&answer, "disk-full").is_empty(), "{answer:#}");
+    let device = answer["incidents"].as_array().unwrap().iter().any(|i| i["failure"]["errno"] == "ENOSPC");
+    assert!(device, "/dev/full refused nothing: {answer:#}");
+    bench.nothing_left();
+}
+
+/// What nobody could look at is no finding: the process ends, and with it the descriptor, right after the call.
+#[test]
+fn a_file_that_is_gone_at_once_is_not_called_full() {
+    let Some(bench) = Bench::open() else { return };
+    let answer = explain(&bench, "exec 3> /dev/full\necho x >&3");
+    assert!(findings_of(&answer, "disk-full").is_empty(), "{answer:#}");
+    bench.nothing_left();
+}

@@ -1,0 +1,101 @@
+//! Refused tasks and namespaces: each limit provoked and proven with the probe's own reading, and the
+//! neighbours with the same errno left to their own cause.
+
+use crate::bench_of_one::{Bench, finding};
+use serde_json::Value;
+
+/// The one incident of a fault, judged.
+fn assert_proven(answer: &Value, cause: &str, errno: &str) {
+    let incident = &answer["incidents"][0];
+    assert_eq!(incident["failure"]["errno"], errno, "{answer:#}");
+    let f = finding(answer);
+    assert_eq!(f["cause"], cause, "{answer:#}");
+    assert_eq!(f["confidence"], "proven", "{answer:#}");
+    assert!(f["usage"].as_u64() >= f["limit"].as_u64(), "{answer:#}");
+    let others = incident["findings"].as_array().unwrap().iter().skip(1);
+    assert!(others.into_iter().all(|f| f["confidence"] != "proven"), "{answer:#}");
+}
+
+#[test]
+fn a_full_cgroup_is_proven_and_named() {
+    let Some(bench) = Bench::open() else { return };
+    let answer = bench.json(1, &["repro", "pids-max", "--json"]);
+    assert_proven(&answer, "pids-max", "EAGAIN");
+    let f = finding(&answer);
+    assert_eq!((&f["limit"], &f["knob"]["name"]), (&4.into(), &"pids.max".into()), "{answer:#}");
+    let path = f["knob"]["path"].as_str().unwrap();
+    assert!(path.starts_with("/sys/fs/cgroup/") && path.ends_with("/inner/pids.max"), "{path}");
+    assert!(f["sentence"].as_str().unwrap().contains("its own cgroup"), "{answer:#}");
+    bench.nothing_left();
+}
+
+#[test]
+fn a_full_cgroup_around_the_own_is_the_one_that_is_named() {
+    let Some(bench) = Bench::open() else { return };
+    let answer = bench.json(1, &["repro", "pids-max", "--variant", "ancestor", "--json"]);
+    assert_proven(&answer, "pids-max", "EAGAIN");
+    let f = finding(&answer);
+    let path = f["knob"]["path"].as_str().unwrap();
+    assert!(!path.contains("/inner/") && path.contains("/diag-repro-"), "{path}");
+    assert!(f["sentence"].as_str().unwrap().contains("a cgroup around its own"), "{answer:#}");
+    bench.nothing_left();
+}
+
+/// Up to 5.13 credentials do not lead to the counters of their own level; those above are read.
+fn reads_own_level(answer: &Value) -> bool {
+    !answer["host"]["kernel"].as_str().unwrap().starts_with("5.10")
+}
+
+#[test]
+fn a_limit_of_namespaces_is_proven_for_every_type() {
+    let Some(bench) = Bench::open() else { return };
+    for kind in ["net", "user", "uts", "ipc", "mnt", "cgroup", "pid"] {
+        let answer = bench.json(1, &["repro", "max-namespaces", "--variant", kind, "--json"]);
+        let f = finding(&answer);
+        assert_eq!(f["cause"], "max-namespaces", "{answer:#}");
+        if reads_own_level(&answer) {
+            assert_proven(&answer, "max-namespaces", "ENOSPC");
+            assert_eq!(f["knob"]["name"], format!("user.max_{kind}_namespaces"), "{answer:#}");
+            assert!(f["sentence"].as_str().unwrap().contains("its own, the user of"), "{answer:#}");
+        }
+    }
+    bench.nothing_left();
+}
+
+#[test]
+fn a_limit_of_a_user_namespace_around_is_proven_and_named() {
+    let Some(bench) = Bench::open() else { return };
+    let answer = bench.json(1, &["repro", "max-namespaces", "--variant", "ancestor", "--json"]);
+    assert_proven(&answer, "max-namespaces", "ENOSPC");
+    let f = finding(&answer);
+    assert_eq!(
+        (&f["limit"], &f["knob"]["name"]),
+        (&0.into(), &"user.max_net_namespaces".into()),
+        "{answer:#}"
+    );
+    assert!(f["sentence"].as_str().unwrap().contains("one around its own"), "{answer:#}");
+    bench.nothing_left();
+}
+
+#[test]
+fn a_user_with_too_many_processes_is_proven_and_not_the_cgroup() {
+    let Some(bench) = Bench::open() else { return };
+    let answer = bench.json(1, &["repro", "rlimit-nproc", "--json"]);
+    assert_proven(&answer, "rlimit-nproc", "EAGAIN");
+    let f = finding(&answer);
+    assert_eq!((&f["limit"], &f["knob"]["name"]), (&3.into(), &"RLIMIT_NPROC".into()), "{answer:#}");
+    bench.nothing_left();
+}
+
+#[test]
+fn namespaces_nested_too_deep_are_told_from_too_many() {
+    let Some(bench) = Bench::open() else { return };
+    for (variant, levels) in [("user", 33), ("pid", 32)] {
+        let answer = bench.json(1, &["repro", "namespace-depth", "--variant", variant, "--json"]);
+        assert_proven(&answer, "namespace-depth", "ENOSPC");
+        assert_eq!(finding(&answer)["limit"], levels, "{answer:#}");
+        let findings = answer["incidents"][0]["findings"].as_array().unwrap();
+        assert!(findings.iter().all(|f| f["cause"] != "max-namespaces"), "{answer:#}");
+    }
+    bench.nothing_left();
+}

@@ -1,0 +1,242 @@
+//! Boots one kernel in QEMU, runs one command in it, and returns what it printed and how it ended.
+//!
+//! Emulation only (`-accel tcg`): a nested KVM crashes on some machines that offer it, so it is never tried.
+//! The QEMU process dies with this program on every way out, also when this program is killed.
+
+use crate::cache::Cache;
+use crate::initramfs::{self, Contents, GuestFile};
+use crate::kernels::Kernel;
+use crate::setup::QEMU;
+use anyhow::{Context, Result, bail};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How often output and end are looked for.
+const POLL: Duration = Duration::from_millis(50);
+
+/// What of the console is shown when a guest died.
+const CONSOLE_TAIL_LINES: usize = 60;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Cgroups {
+    #[default]
+    V2,
+    V1,
+}
+
+/// A guest to be; each run boots it afresh.
+#[derive(Clone)]
+pub(crate) struct Guest {
+    pub(crate) kernel: Kernel,
+    pub(crate) files: Vec<GuestFile>,
+    /// Symbolic links: (place in the guest, what it leads to).
+    pub(crate) links: Vec<(String, String)>,
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) cgroups: Cgroups,
+    pub(crate) memory_mib: u32,
+    /// Counted from the start of QEMU; a guest that is not done by then is killed.
+    pub(crate) deadline: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stream {
+    Out,
+    Err,
+}
+
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) code: i32,
+    pub(crate) took: Duration,
+}
+
+impl Guest {
+    pub(crate) fn new(kernel: Kernel) -> Self {
+        Self {
+            kernel,
+            files: Vec::new(),
+            links: Vec::new(),
+            environment: Vec::new(),
+            cgroups: Cgroups::default(),
+            memory_mib: 1536,
+            deadline: Duration::from_secs(300),
+        }
+    }
+
+    /// Boots, runs `argv`, hands its output over as it comes, and returns its exit code.
+    pub(crate) fn run(
+        &self,
+        cache: &Cache,
+        argv: &[String],
+        sink: &mut dyn FnMut(Stream, &[u8]),
+    ) -> Result<Outcome> {
+        let started = Instant::now();
+        let scratch = cache.scratch()?;
+        let folder = scratch.path();
+        let job = job(self.cgroups, &self.environment, argv);
+        let contents = Contents {
+            busybox: &cache.busybox(),
+            kernel: &self.kernel,
+            job: &job,
+            files: &self.files,
+            links: &self.links,
+        };
+        initramfs::write(&folder.join("initrd"), &contents)?;
+        for port in PORTS {
+            File::create(folder.join(port))?;
+        }
+        let mut out = Follower::open(&folder.join("out"))?;
+        let mut err = Follower::open(&folder.join("err"))?;
+        let mut qemu = Qemu(self.command(folder).spawn().with_context(|| format!("cannot start {QEMU}"))?);
+        loop {
+            let ended = qemu.0.try_wait()?;
+            out.copy(|bytes| sink(Stream::Out, bytes))?;
+            err.copy(|bytes| sink(Stream::Err, bytes))?;
+            if let Some(status) = ended {
+                let end = fs::read_to_string(folder.join("end"))?;
+                let code = parse_end(&end).with_context(|| {
+                    format!("the guest died without an answer (QEMU: {status}); {}", last_words(folder))
+                })?;
+                return Ok(Outcome { code, took: started.elapsed() });
+            }
+            if started.elapsed() > self.deadline {
+                bail!("the guest was not done after {} s; {}", self.deadline.as_secs(), last_words(folder));
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    fn command(&self, folder: &Path) -> Command {
+        let mut command = Command::new(QEMU);
+        let memory = self.memory_mib.to_string();
+        // One thread for both processors: with one for each, an emulated processor now and then runs a
+        // stale copy of code that the other one patches (a tracepoint switched on), and the guest panics.
+        command.args(["-accel", "tcg,thread=single", "-cpu", "max", "-smp", "2", "-m", &memory]);
+        command.args(["-nodefaults", "-display", "none", "-no-reboot"]);
+        command.arg("-kernel").arg(&self.kernel.image).arg("-initrd").arg(folder.join("initrd"));
+        // no_timer_check: on a busy machine the emulated timer is late, and the kernel's check of it panics.
+        command.args(["-append", "console=ttyS0 panic=-1 quiet no_timer_check"]);
+        command.arg("-serial").arg(format!("file:{}", folder.join("console").display()));
+        command.args(["-device", "virtio-serial-pci"]);
+        for port in PORTS {
+            let path = folder.join(port);
+            command.arg("-chardev").arg(format!("file,id={port},path={}", path.display()));
+            command.arg("-device").arg(format!("virtserialport,chardev={port},name={port}"));
+        }
+        let said = File::create(folder.join("qemu")).map_or_else(|_| Stdio::null(), Stdio::from);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said);
+        die_with_parent(&mut command, Signal::SIGKILL);
+        command
+    }
+}
+
+/// Names of the virtio ports, known to the guest's init.
+const PORTS: [&str; 3] = ["out", "err", "end"];
+
+/// The kernel sends `signal` to the child when the thread that started it ends, for whatever reason.
+pub(crate) fn die_with_parent(command: &mut Command, signal: Signal) {
+    // SAFETY: between fork and exec only prctl is called, which is async-signal-safe and allocates nothing.
+    unsafe {
+        command.pre_exec(move || Ok(prctl::set_pdeathsig(signal)?));
+    }
+}
+
+/// A running QEMU; dropped, it is dead and reaped.
+struct Qemu(Child);
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Reads what was added to a file since the last look.
+struct Follower(File);
+
+impl Follower {
+    fn open(path: &Path) -> Result<Self> {
+        Ok(Self(File::open(path)?))
+    }
+
+    fn copy(&mut self, mut sink: impl FnMut(&[u8])) -> Result<()> {
+        let mut bytes = Vec::new();
+        self.0.read_to_end(&mut bytes)?;
+        if !bytes.is_empty() {
+            sink(&bytes);
+        }
+        Ok(())
+    }
+}
+
+/// What the guest's init reads: how to mount cgroups, the environment, the words to run.
+fn job(cgroups: Cgroups, environment: &[(String, String)], argv: &[String]) -> String {
+    let layout = if cgroups == Cgroups::V1 { "v1" } else { "v2" };
+    let mut text = format!("cgroup={layout}\n");
+    for (name, value) in environment {
+        text += &format!("export {name}={}\n", quote(value));
+    }
+    let words: Vec<String> = argv.iter().map(|word| quote(word)).collect();
+    text + "set -- " + &words.join(" ") + "\n"
+}
+
+/// As one word for a POSIX shell, whatever is in it.
+fn quote(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+fn parse_end(text: &str) -> Option<i32> {
+    text.lines().find_map(|line| line.strip_prefix("ended "))?.trim().parse().ok()
+}
+
+/// The end of the console, and what QEMU itself complained about.
+fn last_words(folder: &Path) -> String {
+    let console = fs::read(folder.join("console")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&console).replace('\r', "");
+    // Guessed frames of a kernel's stack dump push out what was said before it.
+    let lines: Vec<&str> = text.lines().filter(|line| !line.contains("]  ? ")).collect();
+    let tail = lines[lines.len().saturating_sub(CONSOLE_TAIL_LINES)..].join("\n    ");
+    let qemu = fs::read_to_string(folder.join("qemu")).unwrap_or_default();
+    format!("its console ended with:\n    {tail}\n{qemu}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_job_survives_any_word() {
+        let argv = ["sh", "-c", "echo 'a b' $x"].map(str::to_owned);
+        let text = job(Cgroups::V1, &[("A".to_owned(), "it's".to_owned())], &argv);
+        let script = format!("{text}printf '%s|' \"$cgroup\" \"$A\" \"$@\"");
+        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "v1|it's|sh|-c|echo 'a b' $x|");
+    }
+
+    #[test]
+    fn the_end_is_the_exit_code_or_nothing() {
+        assert_eq!(parse_end("ended 3\n"), Some(3));
+        assert_eq!(parse_end(""), None);
+        assert_eq!(parse_end("garbage\n"), None);
+    }
+
+    #[test]
+    fn a_follower_sees_each_byte_once() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut follower = Follower::open(file.path()).unwrap();
+        let mut seen = Vec::new();
+        for text in ["one", "", "two"] {
+            use std::io::Write;
+            file.as_file().write_all(text.as_bytes()).unwrap();
+            follower.copy(|bytes| seen.extend_from_slice(bytes)).unwrap();
+        }
+        assert_eq!(seen, b"onetwo");
+    }
+}

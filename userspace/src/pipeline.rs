@@ -6,7 +6,7 @@
 use crate::attribute::{Ancestor, Index, at_work_for};
 use crate::capture::{
     btf::prototypes,
-    cgroups, clock,
+    clock,
     engine::{self, EngineLog},
     engines::{Engines, lineage},
     errno_watch::{CaptureError, ErrnoWatch, Scope},
@@ -281,8 +281,8 @@ impl Pipeline {
 
     fn failure(&mut self, mut failure: Failure, out: &mut Vec<Event>) {
         self.index.seen(&failure);
-        let sampled = sampler::sample(&self.root, &mut failure);
-        let mut paths = cgroups::paths(&self.root, &failure.task);
+        let sampled = sampler::sample(&self.root, self.watch.cgroups(), &mut failure);
+        let mut paths = self.watch.cgroups().paths(&self.root, &failure.task);
         // The dying may be gone from /proc already; what was read above an OOM victim is not.
         paths.extend(failure.readings.iter().filter(|r| r.limit == MEMORY_MAX).map(|r| r.scope.clone()));
         self.index.learn_paths(&failure.task, &paths);

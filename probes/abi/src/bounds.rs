@@ -79,6 +79,10 @@ pub const MEMORY_LEVELS: usize = 8;
 /// Bytes of a cgroup's name: `cri-containerd-<64 hex digits>.scope` and its NUL are 86.
 pub const CGROUP_NAME: usize = 96;
 
+/// Bytes of a cgroup's path. The kernel's tracepoint gives 1024 (kernel/cgroup/cgroup-internal.h
+/// `TRACE_CGROUP_PATH_LEN`); a container of a pod under systemd has some 200.
+pub const CGROUP_PATH: usize = 512;
+
 const _: () = {
     assert!(LONG_SLOT + 1 == SLOTS && SHORT_SLOTS < LONG_SLOT);
     assert!(ERRNO_END > 524);

@@ -17,3 +17,5 @@ pub const OOM_VICTIM: u16 = 18;
 pub const IO_URING: u16 = 19;
 /// [`crate::NetlinkAnswer`].
 pub const NETLINK: u16 = 20;
+/// [`crate::CgroupMade`].
+pub const CGROUP_MADE: u16 = 21;

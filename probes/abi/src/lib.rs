@@ -8,6 +8,7 @@
 #![no_std]
 
 pub mod bounds;
+mod cgroup;
 mod config;
 mod credentials;
 mod flood;
@@ -28,6 +29,7 @@ mod values;
 #[cfg(feature = "user")]
 mod view;
 
+pub use cgroup::CgroupMade;
 pub use config::{Config, MODE_MACHINE, MODE_TREE};
 pub use credentials::{CredentialOffsets, Credentials, OWNED};
 pub use flood::{FloodKey, FloodValue};

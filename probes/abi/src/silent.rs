@@ -137,6 +137,8 @@ pub struct SilentOffsets {
     pub kiocb_opcode: u32,
     /// `io_ring_ctx.sqo_task`, before 5.12.
     pub ring_task: u32,
+    pub cgroup_root: u32,
+    pub root_hierarchy: u32,
 }
 
 impl SilentOffsets {
@@ -158,6 +160,8 @@ impl SilentOffsets {
         victim_is_task: 0,
         kiocb_opcode: UNRESOLVED,
         ring_task: UNRESOLVED,
+        cgroup_root: UNRESOLVED,
+        root_hierarchy: UNRESOLVED,
     };
 }
 
@@ -170,5 +174,5 @@ const _: () = {
     assert!(size_of::<KernelKill>() == 200 + MEMORY_LEVELS * (48 + CGROUP_NAME));
     assert!(size_of::<OomVictim>() == 24);
     assert!(size_of::<IoUring>() == 112);
-    assert!(size_of::<SilentOffsets>() == 16 * 4);
+    assert!(size_of::<SilentOffsets>() == 18 * 4);
 };

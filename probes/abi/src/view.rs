@@ -1,10 +1,10 @@
 //! Safe views between records and bytes, for user space.
 
 use crate::{
-    Config, CredentialOffsets, Credentials, FloodKey, FloodValue, Header, InterestRow, IoUring, KernelKill,
-    LimitOffsets, Loss, MemoryLevel, NetlinkAnswer, NetlinkOffsets, ObjectOffsets, Offsets, OomVictim, Party,
-    RlimitOffsets, Signal, SilentOffsets, SocketOffsets, SocketState, Symbols, SyscallFailure,
-    SyscallFailureLong, ValueSet,
+    CgroupMade, Config, CredentialOffsets, Credentials, FloodKey, FloodValue, Header, InterestRow, IoUring,
+    KernelKill, LimitOffsets, Loss, MemoryLevel, NetlinkAnswer, NetlinkOffsets, ObjectOffsets, Offsets,
+    OomVictim, Party, RlimitOffsets, Signal, SilentOffsets, SocketOffsets, SocketState, Symbols,
+    SyscallFailure, SyscallFailureLong, ValueSet,
 };
 use core::mem::MaybeUninit;
 
@@ -44,6 +44,7 @@ macro_rules! records {
 }
 
 records!(
+    CgroupMade,
     Config,
     CredentialOffsets,
     Credentials,

@@ -9,6 +9,7 @@ mod rlimits;
 mod silent;
 mod sockets;
 
+use super::cgroups::Made;
 use super::interest;
 use super::kills::MemoryAbove;
 use super::syscall_args::{self, Text};
@@ -16,7 +17,7 @@ use super::values;
 use crate::model::{Abi, Arg, CgroupId, Errno, Failure, FailureKind, Reading, Stamp, Taken, Task};
 use diag_abi::bounds::SLOTS;
 use diag_abi::{
-    ABI_COMPAT, CONTROLLERS, Header, IoUring, KernelKill, LongString, NetlinkAnswer, OomVictim,
+    ABI_COMPAT, CONTROLLERS, CgroupMade, Header, IoUring, KernelKill, LongString, NetlinkAnswer, OomVictim,
     PRESENT_CALL_FLAGS, PRESENT_MOUNT_MAX, PRESENT_MOUNTS, PRESENT_PENDING, Record, STRING_NULL, STRING_READ,
     STRING_UNREAD, ShortString, Signal, SyscallFailure, SyscallFailureLong, VERSION, kind,
 };
@@ -38,6 +39,7 @@ pub enum Decoded {
     OomVictim {
         tid: u32,
     },
+    CgroupMade(Made),
     /// diag's own task as the probes see it.
     SelfCheck(SyscallFailure),
 }
@@ -104,6 +106,10 @@ impl Decoder {
             kind::OOM_VICTIM => {
                 OomVictim::from_bytes(bytes).map(|record| Decoded::OomVictim { tid: record.tid })
             }
+            kind::CGROUP_MADE => CgroupMade::from_bytes(bytes).map(|record| {
+                let path = record.path.get(..record.len as usize).unwrap_or_default();
+                Decoded::CgroupMade(Made { hierarchy: record.hierarchy, id: record.id, path: text(path) })
+            }),
             kind::SELF_CHECK => SyscallFailure::from_bytes(bytes).map(Decoded::SelfCheck),
             _ => {
                 self.unknown += 1;

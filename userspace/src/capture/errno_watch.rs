@@ -3,17 +3,21 @@
 mod self_check;
 
 use super::btf::offsets::{self, Resolved};
-use super::btf::{credentials, netlink as netlink_fields};
+use super::btf::{credentials, netlink as netlink_fields, silent};
+use super::cgroups::Names;
 use super::clock;
 use super::cost::Meter;
 use super::decode::{Decoded, Decoder, Trust};
 use super::interest::{self, Table};
 use super::kernel_log::KernelLog;
 use super::kills::Kills;
-use super::loader::{self, FOLLOW, IO_URING, Loader, Maps, NETLINK, OOM, SENTENCES, SIGNALS, STAGES, WATCH};
+use super::loader::{
+    self, CGROUPS, FOLLOW, IO_URING, Loader, Maps, NETLINK, OOM, SENTENCES, SIGNALS, STAGES, WATCH,
+};
 use super::netlink;
 use super::ring::RingReader;
 use super::uring;
+use crate::limits::read::Root;
 use crate::model::{Abi, Availability, Cost, Errno, Observation};
 use diag_abi::bounds::{RING_BYTES, RING_BYTES_TREE, WHOLE_PER_WINDOW, WHOLE_PER_WINDOW_TREE, WINDOW_NS};
 use diag_abi::{
@@ -45,6 +49,7 @@ pub struct ErrnoWatch {
     maps: Counters,
     decoder: Decoder,
     kills: Kills,
+    cgroups: Names,
     log: KernelLog,
     resolved: Resolved,
     /// Readings that disagreed with `/proc`, and what could not be attached.
@@ -114,6 +119,10 @@ impl ErrnoWatch {
         if resolved.netlink_sentences {
             let _ = loader.attach(SENTENCES, "netlink_extack");
         }
+        match resolved.why_not(silent::HIERARCHY) {
+            None => drop(loader.attach(CGROUPS, "cgroup_mkdir")),
+            Some(why) => loader.programs.push((CGROUPS.into(), Availability::no(why))),
+        }
         match &resolved.io_uring {
             Ok(program) => drop(loader.attach(program, "io_uring_complete")),
             Err(error) => loader.programs.push((IO_URING.into(), Availability::no(error.to_string()))),
@@ -129,6 +138,12 @@ impl ErrnoWatch {
             maps: Counters { flood, loss, tree },
             decoder,
             kills: Kills::default(),
+            // After the probe, so that none falls in between; a tree's own cgroups are looked up as they come.
+            cgroups: if scope == Scope::Machine {
+                Names::existing(&Root::default())
+            } else {
+                Names::default()
+            },
             log: KernelLog::open(),
             resolved,
             distrusted,
@@ -202,16 +217,23 @@ impl ErrnoWatch {
     pub fn drain(&mut self) -> Vec<Observation> {
         let mut seen = Vec::new();
         let (decoder, kills, log) = (&mut self.decoder, &mut self.kills, &mut self.log);
+        let cgroups = &mut self.cgroups;
         self.ring.drain(|bytes| match decoder.decode(bytes) {
             Some(Decoded::Failure(failure)) => seen.push(Observation::Failure(failure)),
             Some(Decoded::KernelKill { failure, memory }) => kills.kernel(failure, memory),
             Some(Decoded::OomVictim { tid }) => {
                 seen.extend(kills.victim(tid, log.of(tid)).map(Observation::Failure));
             }
+            Some(Decoded::CgroupMade(made)) => cgroups.learn(made),
             Some(Decoded::SelfCheck(_)) | None => {}
         });
         seen.extend(kills.due(clock::mono_ns()).into_iter().map(Observation::Failure));
         seen
+    }
+
+    /// The names of cgroups, also of those that are gone.
+    pub fn cgroups(&self) -> &Names {
+        &self.cgroups
     }
 
     /// Failures that were only counted since the last call, one observation for each kind of failure.

@@ -46,6 +46,8 @@ pub(super) const IO_URING: &str = "watch_uring";
 pub(super) const NETLINK: &str = "watch_netlink";
 /// The kernel's sentences about them.
 pub(super) const SENTENCES: &str = "watch_sentence";
+/// The names of new cgroups.
+pub(super) const CGROUPS: &str = "watch_cgroup";
 /// Victims of the OOM killer.
 pub(super) const OOM: &str = "watch_oom";
 /// Shows diag's own task as the probes see it.

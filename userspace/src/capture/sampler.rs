@@ -28,6 +28,7 @@ mod switches;
 mod target;
 mod tasks;
 
+use super::cgroups::Names;
 use super::clock;
 use crate::limits::read::Root;
 use crate::model::{Errno, Fact, Failure, FailureKind, Owner, Reading, Suspect};
@@ -45,6 +46,7 @@ pub struct Sampled {
 /// A failed system call under the sampler's eyes.
 pub(crate) struct Look<'a> {
     root: &'a Root,
+    cgroups: &'a Names,
     view: View,
     /// The call's name.
     call: &'a str,
@@ -86,7 +88,7 @@ const SAMPLERS: &[fn(&Look<'_>, &mut Failure, &mut Sampled)] = &[
 ];
 
 /// Samples for one failure, and completes the probe's own readings with their ceilings.
-pub fn sample(root: &Root, failure: &mut Failure) -> Sampled {
+pub fn sample(root: &Root, cgroups: &Names, failure: &mut Failure) -> Sampled {
     let mut out = Sampled::default();
     if matches!(&failure.kind, FailureKind::Fault { signal, .. } if signal == "SIGBUS") {
         let after = clock::mono_ns().saturating_sub(failure.time.mono_ns);
@@ -102,7 +104,7 @@ pub fn sample(root: &Root, failure: &mut Failure) -> Sampled {
     }
     let Some((name, errno)) = failure.syscall() else { return out };
     let call = name.to_string();
-    let look = Look { root, view: View::of(root, failure), call: &call, errno };
+    let look = Look { root, cgroups, view: View::of(root, failure), call: &call, errno };
     for sampler in SAMPLERS {
         sampler(&look, failure, &mut out);
     }

@@ -2,6 +2,7 @@
 //! machine that looks afterwards as it did before.
 
 use crate::traces::Traces;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::{
     env, fs,
@@ -183,6 +184,19 @@ impl Watch {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
+    /// Stops it for a while: what happens meanwhile it can only hear of afterwards.
+    pub(crate) fn hold_still(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    pub(crate) fn go_on(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.child.id() as i32), signal).unwrap();
+    }
+
     pub(crate) fn kill_9(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -190,8 +204,7 @@ impl Watch {
 
     /// Ends it as a user would, and returns its exit code and what it still said.
     pub(crate) fn end(mut self) -> (Option<i32>, Vec<Value>) {
-        let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        self.signal(Signal::SIGTERM);
         let code = self.child.wait().unwrap().code();
         (code, self.lines.iter().collect())
     }

@@ -17,6 +17,7 @@ mod machine;
 mod mount_max;
 mod places;
 mod seccomp;
+mod short_lived;
 mod silent;
 mod storage;
 mod tasks;

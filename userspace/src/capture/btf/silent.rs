@@ -15,6 +15,8 @@ pub const MEMORY: &str = "memory cgroups";
 pub const OOMS: &str = "OOM counts of memory cgroups";
 /// Which memory cgroup the OOM killer serves. Without cgroup v1 in the kernel there is no such lock.
 pub const OOM_LOCK: &str = "OOM locks of memory cgroups";
+/// Which hierarchy a new cgroup is in.
+pub const HIERARCHY: &str = "hierarchies of new cgroups";
 /// Which operation an io_uring was asked for.
 pub const IO_URING: &str = "operations of io_uring";
 /// What `mark_victim` passes.
@@ -34,6 +36,8 @@ const FIELDS: &[Row] = &[
     (MEMORY, "mem_cgroup", "memory.usage.counter", Int(8), |o| &mut o.memcg_usage),
     (MEMORY, "mem_cgroup", "memory.max", Int(8), |o| &mut o.memcg_max),
     (OOM_LOCK, "mem_cgroup", "oom_lock", Int(1), |o| &mut o.memcg_oom_lock),
+    (HIERARCHY, "cgroup", "root", Pointer("cgroup_root"), |o| &mut o.cgroup_root),
+    (HIERARCHY, "cgroup_root", "hierarchy_id", Int(4), |o| &mut o.root_hierarchy),
     // Of `atomic_long_t`, which is a structure without a name.
     (OOMS, "mem_cgroup", "memory_events_local", StructArray(""), |o| &mut o.memcg_ooms),
 ];

@@ -150,6 +150,7 @@ fn watchers(look: &Look<'_>, failure: &Failure, out: &mut Sampled) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::cgroups::Names;
     use crate::capture::sampler::sample;
     use crate::limits::read::Root;
     use crate::model::{Abi, Errno, FailureKind, Stamp, Task};
@@ -173,7 +174,7 @@ mod tests {
         fs::write(dir.path().join("proc/sys/kernel/dmesg_restrict"), "1\n").unwrap();
         let root = Root::at(dir.path());
         let mut failure = failed("syslog", EPERM);
-        let sampled = sample(&root, &mut failure);
+        let sampled = sample(&root, &Names::default(), &mut failure);
         let states: Vec<_> = sampled
             .facts
             .iter()
@@ -191,7 +192,7 @@ mod tests {
         fs::create_dir_all(dir.path().join("proc")).unwrap();
         let users = "    0:    12 11/11 9/1000000 228/25000000\n 1000:     3 3/3 200/200 51/20000\n";
         fs::write(dir.path().join("proc/key-users"), users).unwrap();
-        let sampled = sample(&Root::at(dir.path()), &mut failed("add_key", EDQUOT));
+        let sampled = sample(&Root::at(dir.path()), &Names::default(), &mut failed("add_key", EDQUOT));
         let keys = sampled.readings.iter().find(|r| r.limit == keys::MAXKEYS.id).unwrap();
         assert_eq!((keys.usage, keys.ceiling, keys.exceeded()), (Some(200), Some(200), Some(true)));
         assert!(!sampled.readings.iter().any(|r| r.limit == keys::ROOT_MAXKEYS.id), "root is another user");

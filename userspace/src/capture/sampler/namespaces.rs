@@ -124,6 +124,7 @@ fn tidy(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::cgroups::Names;
     use crate::capture::sampler::View;
     use crate::limits::read::Root;
 
@@ -136,6 +137,7 @@ mod tests {
         let root = Root::at(dir.path());
         let look = Look {
             root: &root,
+            cgroups: &Names::default(),
             view: View { root: root.clone(), pid: None },
             call: "setns",
             errno: Errno::EINVAL,

@@ -6,7 +6,7 @@ use crate::limits::{
     read::Root,
     tasks::{PID_MAX, PIDS_MAX, THREADS_MAX},
 };
-use crate::model::{Errno, Failure, Reading, Taken};
+use crate::model::{CgroupId, Errno, Failure, Reading, Taken};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -36,8 +36,8 @@ pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
             reading.source = format!("{}; ceiling from {}", reading.source, PID_MAX.path());
         }
         if reading.limit == PIDS_MAX.id
-            && let Some(found) =
-                id(&reading.scope).and_then(|id| pids.iter().find_map(|p| find(root, *p, id)))
+            && let Some(id) = id(&reading.scope)
+            && let Some(found) = pids.iter().find_map(|p| find(root, *p, id)).or_else(|| remembered(look, id))
         {
             name(reading, &found);
         }
@@ -98,6 +98,23 @@ fn find(root: &Root, pid: u32, id: u64) -> Option<Found> {
         }
     }
     None
+}
+
+/// The same for a cgroup that nobody living is in, or that is gone: by the name it was made with.
+fn remembered(look: &Look<'_>, id: u64) -> Option<Found> {
+    let cgroup = CgroupId { hierarchy: "pids".into(), id };
+    let path = look.cgroups.path(look.root, &cgroup)?;
+    let on_v1 = look.root.join("sys/fs/cgroup/pids").exists();
+    let v2_alone = look.root.join("sys/fs/cgroup/cgroup.controllers").exists();
+    let mount = if on_v1 {
+        "pids"
+    } else if v2_alone {
+        ""
+    } else {
+        "unified"
+    };
+    let folder = look.root.join("sys/fs/cgroup").join(mount).join(path.strip_prefix('/').unwrap_or(path));
+    Some(Found { folder, path: path.into() })
 }
 
 /// Adds path, file and the kernel's own count of refusals (pids.events, `max N`).

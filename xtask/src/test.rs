@@ -12,6 +12,7 @@
 mod here;
 mod libtest;
 mod rules;
+mod shards;
 mod there;
 
 use crate::artifacts::{self, Executable};
@@ -68,6 +69,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         let took = seconds(started.elapsed());
         println!("ring {ring}: passed {}, failed {}, in {took}", tally.passed, tally.failed);
         total.add(tally);
+    }
+    for name in &total.second_try {
+        println!("passed at the second try only: {name}");
     }
     for reason in &total.skipped {
         println!("not run: {reason}");
@@ -152,7 +156,7 @@ fn run_ring(ring: u8, build: &Build, cache: &Cache, options: &Options) -> Result
             for (name, value) in here {
                 environment.push((name.to_owned(), value.to_owned()));
             }
-            there::run(cache, &kernels, &tests, &build.diag.path, &filter, &environment)
+            there::run(cache, &kernels, &tests, &build.diag.path, options.filter.as_deref(), &environment)
         }
     }
     .with_context(|| format!("ring {ring}"))

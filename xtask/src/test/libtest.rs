@@ -11,6 +11,10 @@ pub(crate) struct Tally {
     pub(crate) ignored: u64,
     /// `test name: why`
     pub(crate) skipped: Vec<String>,
+    /// The names of those that failed, as far as the binary lived to list them.
+    pub(crate) failures: Vec<String>,
+    /// Those that failed in a guest and passed when they were run again.
+    pub(crate) second_try: Vec<String>,
 }
 
 impl Tally {
@@ -19,6 +23,8 @@ impl Tally {
         self.failed += other.failed;
         self.ignored += other.ignored;
         self.skipped.extend(other.skipped);
+        self.failures.extend(other.failures);
+        self.second_try.extend(other.second_try);
     }
 }
 
@@ -27,6 +33,7 @@ impl Tally {
 pub(crate) struct Reader {
     tally: Tally,
     in_successes: bool,
+    in_failures: bool,
     /// Between a test's `---- name stdout ----` and the list of names: the test speaks, not the harness.
     in_captured: bool,
     current: String,
@@ -37,12 +44,18 @@ impl Reader {
     /// Takes a line; true when it is to be shown. The output of tests that passed is not.
     pub(crate) fn line(&mut self, line: &str) -> bool {
         match line {
-            "successes:" => (self.in_successes, self.in_captured) = (true, false),
-            "failures:" => (self.in_successes, self.in_captured) = (false, false),
+            "successes:" => (self.in_successes, self.in_failures, self.in_captured) = (true, false, false),
+            "failures:" => (self.in_successes, self.in_failures, self.in_captured) = (false, true, false),
             _ => {}
         }
+        if self.in_failures
+            && !self.in_captured
+            && let Some(name) = line.strip_prefix("    ")
+        {
+            self.tally.failures.push(name.to_owned());
+        }
         if let (false, Some(result)) = (self.in_captured, line.strip_prefix("test result:")) {
-            self.in_successes = false;
+            (self.in_successes, self.in_failures) = (false, false);
             self.ended = true;
             self.tally.passed += number_before(result, "passed");
             self.tally.failed += number_before(result, "failed");
@@ -93,6 +106,7 @@ mod tests {
     fn counts_and_reasons_are_read() {
         let (tally, _) = read(OUTPUT);
         assert_eq!((tally.passed, tally.failed, tally.ignored), (1, 1, 1));
+        assert_eq!(tally.failures, ["c"]);
         assert_eq!(tally.skipped, ["a::b: needs a kernel with function_graph"]);
     }
 

@@ -1,6 +1,7 @@
 //! Runs test binaries in guests: the same binaries, other kernels, two guests side by side.
 
 use super::libtest::{Reader, Tally};
+use super::shards::{self, Shard};
 use crate::artifacts::{self, Executable};
 use crate::cache::Cache;
 use crate::guest::{Guest, Outcome, Stream};
@@ -19,6 +20,9 @@ const DEADLINE: Duration = Duration::from_secs(40 * 60);
 /// More than there are cores only makes each slower.
 const SIDE_BY_SIDE: usize = 2;
 
+/// So many failures in one guest are no accident of emulation.
+const MOST_TRIED_AGAIN: usize = 3;
+
 /// Runs every test binary on every kernel. What a guest prints is shown in one piece when it is done, because
 /// lines of two guests between each other cannot be read.
 pub(crate) fn run(
@@ -26,14 +30,14 @@ pub(crate) fn run(
     kernels: &[Kernel],
     tests: &[Executable],
     diag: &Path,
-    filter: &[&str],
+    filter: Option<&str>,
     environment: &[(String, String)],
 ) -> Result<Tally> {
     let scratch = cache.scratch()?;
     let small_diag = artifacts::stripped(diag, scratch.path())?;
     let mut work = Vec::new();
-    for test in tests {
-        let small = artifacts::stripped(&test.path, scratch.path())?;
+    for shard in shards::of(tests, filter)? {
+        let small = artifacts::stripped(&shard.test.path, scratch.path())?;
         for kernel in kernels {
             let mut guest = Guest::new(kernel.clone());
             guest.deadline = DEADLINE;
@@ -42,15 +46,15 @@ pub(crate) fn run(
             // Tests know the program by the place where cargo put it.
             guest.links.push((diag.display().to_string(), "/bin/diag".to_owned()));
             guest.environment = environment.to_vec();
-            work.push((guest, test));
+            work.push((guest, shard.clone()));
         }
     }
     let queue = Mutex::new(work.iter());
     let total = Mutex::new(Tally::default());
     thread::scope(|scope| -> Result<()> {
         let worker = || -> Result<()> {
-            while let Some((guest, test)) = next(&queue)? {
-                let tally = run_one(cache, guest, test, filter);
+            while let Some((guest, shard)) = next(&queue)? {
+                let tally = run_shard(cache, guest, shard);
                 total.lock().map_err(poisoned)?.add(tally);
             }
             Ok(())
@@ -70,6 +74,30 @@ fn next<'a, T>(queue: &Mutex<impl Iterator<Item = &'a T>>) -> Result<Option<&'a 
 
 fn poisoned<T>(_: T) -> anyhow::Error {
     anyhow!("a thread that runs guests panicked")
+}
+
+/// One part of a binary's tests in one guest. Few failures are tried once more in a guest of their own, as
+/// cargo-nextest's `retries` do: an emulated processor that shares a busy machine loses seconds now and then. What
+/// fails twice has failed, and what passed only then is named at the end.
+fn run_shard(cache: &Cache, guest: &Guest, shard: &Shard<'_>) -> Tally {
+    let mut first = run_once(cache, guest, shard);
+    let failed = first.failures.len();
+    if failed == 0 || failed > MOST_TRIED_AGAIN || failed as u64 != first.failed {
+        return first;
+    }
+    let names = std::mem::take(&mut first.failures);
+    let second = run_once(cache, guest, &shard.only(names.clone()));
+    let again = |name: &String| !second.failures.contains(name);
+    let passed: Vec<String> = match second.passed + second.failed {
+        // It ran to its end.
+        count if count == failed as u64 => names.iter().filter(|name| again(name)).cloned().collect(),
+        _ => Vec::new(),
+    };
+    first.failed -= passed.len() as u64;
+    first.passed += passed.len() as u64;
+    first.failures = names.into_iter().filter(|name| !passed.contains(name)).collect();
+    first.second_try.extend(passed.into_iter().map(|name| format!("{}: {name}", guest.kernel.release)));
+    first
 }
 
 /// What one boot of a guest gave.
@@ -96,11 +124,11 @@ impl Boot {
     }
 }
 
-fn run_one(cache: &Cache, guest: &Guest, test: &Executable, filter: &[&str]) -> Tally {
-    let words = [&["/bin/tests", "--show-output", "--test-threads=1"], filter].concat();
-    let argv: Vec<String> = words.into_iter().map(str::to_owned).collect();
+fn run_once(cache: &Cache, guest: &Guest, shard: &Shard<'_>) -> Tally {
+    let words = ["/bin/tests", "--show-output", "--test-threads=1", "--exact"].map(str::to_owned);
+    let argv: Vec<String> = words.into_iter().chain(shard.names.iter().cloned()).collect();
     let release = &guest.kernel.release;
-    let mut text = format!("\n     Running {} {} on kernel {release}\n", test.folder, test.target);
+    let mut text = format!("\n     Running {shard} on kernel {release}\n");
     let mut boot = Boot::of(cache, guest, &argv);
     if boot.died_before_its_first_word() {
         if let Err(error) = &boot.outcome {

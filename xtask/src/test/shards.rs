@@ -1,0 +1,96 @@
+//! A test binary's tests in parts of their own, so that two guests can share the work of one.
+
+use crate::artifacts::Executable;
+use anyhow::{Context, Result, ensure};
+use std::fmt;
+use std::process::Command;
+
+/// Tests that one guest runs. A boot takes half a minute and these some five: fewer would mostly boot.
+const MOST: usize = 20;
+
+/// Some of a binary's tests.
+#[derive(Clone, Debug)]
+pub(crate) struct Shard<'a> {
+    pub(crate) test: &'a Executable,
+    pub(crate) names: Vec<String>,
+    /// Which part it is, of how many.
+    part: (usize, usize),
+}
+
+impl Shard<'_> {
+    /// The same part with some of its tests.
+    pub(crate) fn only(&self, names: Vec<String>) -> Self {
+        Self { names, ..self.clone() }
+    }
+}
+
+impl fmt::Display for Shard<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (part, parts) = self.part;
+        write!(f, "{} {}, part {part} of {parts}", self.test.folder, self.test.target)
+    }
+}
+
+/// The tests of all binaries whose names contain `filter`, the long parts first: what comes last should be short, or
+/// one guest is waited for.
+pub(crate) fn of<'a>(tests: &'a [Executable], filter: Option<&str>) -> Result<Vec<Shard<'a>>> {
+    let mut shards = Vec::new();
+    for test in tests {
+        let names: Vec<String> =
+            names(test)?.into_iter().filter(|name| filter.is_none_or(|f| name.contains(f))).collect();
+        let parts = split(&names);
+        let count = parts.len();
+        shards.extend(parts.into_iter().enumerate().map(|(at, names)| Shard {
+            test,
+            names,
+            part: (at + 1, count),
+        }));
+    }
+    shards.sort_by_key(|shard| std::cmp::Reverse(shard.names.len()));
+    Ok(shards)
+}
+
+/// Dealt like cards: neighbours in a file take about as long as each other.
+fn split(names: &[String]) -> Vec<Vec<String>> {
+    let parts = names.len().div_ceil(MOST);
+    (0..parts).map(|part| names.iter().skip(part).step_by(parts).cloned().collect()).collect()
+}
+
+/// The binary's own list; it is static and runs here as well as in a guest.
+fn names(test: &Executable) -> Result<Vec<String>> {
+    let output = Command::new(&test.path)
+        .args(["--list", "--format", "terse"])
+        .output()
+        .with_context(|| format!("cannot run {}", test.path.display()))?;
+    ensure!(output.status.success(), "{} --list ended with {}", test.path.display(), output.status);
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_test_is_in_one_part() {
+        let names: Vec<String> = (0..51).map(|n| n.to_string()).collect();
+        let parts = split(&names);
+        assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [17, 17, 17]);
+        let mut all = parts.concat();
+        all.sort_unstable_by_key(|name| name.parse::<u32>().unwrap());
+        assert_eq!(all, names);
+        assert!(split(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_binary_that_is_none_is_an_error() {
+        let test = Executable {
+            folder: "x".into(),
+            target: "x".into(),
+            kind: "test".into(),
+            is_test: true,
+            path: "/bin/false".into(),
+        };
+        assert!(names(&test).is_err());
+    }
+}

@@ -2,7 +2,8 @@
 //!
 //! The kernel counts the runs of BPF programs and their time only while somebody holds a descriptor of
 //! `BPF_ENABLE_STATS` (bpf(2), Linux 5.8), and then for all programs of the machine, which costs two clock
-//! readings a run. So a watch that stays samples: a second at the start, and one in every thirty.
+//! readings a run. So a watch that stays samples: a moment at the start, and one in every thirty seconds. (A moment ends
+//! when the pipeline looks next, half a second later on a machine where nothing fails.)
 
 use super::clock;
 use crate::model::{Cost, Programs};
@@ -10,8 +11,8 @@ use aya::sys::{Stats, enable_stats};
 use nix::sys::resource::{UsageWho, getrusage};
 use std::os::fd::OwnedFd;
 
-const SAMPLE_NS: u64 = 1_000_000_000;
-const PERIOD_NS: u64 = 30 * SAMPLE_NS;
+const SAMPLE_NS: u64 = 100_000_000;
+const PERIOD_NS: u64 = 30_000_000_000;
 
 /// Runs and nanoseconds of all programs together, as their counters stand.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -226,6 +226,8 @@ All variants take turns in every round, each in a fresh process, and are compare
 process of its own on one processor, cut into short batches, of which the median counts. The bare raw tracepoint is
 a program on `sys_exit` that returns at once: no tool that sees every system call's result can cost less. A turn
 during which somebody else's tracing program was loaded is taken again. System call tracepoints put every task on
-the kernel's slow path, so most of what any of them adds is the same for all.
+the kernel's slow path, so most of what any of them adds is the same for all. diag is measured a second after its
+start: before that, and for half a second of every thirty, it lets the kernel count what its programs take, which
+costs each run of a program two readings of the clock.
 
 ";

@@ -214,7 +214,8 @@ impl Thread {
             let level = level.saturating_sub(1);
             self.frames.push(Frame { level, call: Call::leaf(INTERRUPT) });
         }
-        self.frames.push(Frame { level, call: Call::leaf(name) });
+        let call = Call { start_ns: line.time_ns, ..Call::leaf(name) };
+        self.frames.push(Frame { level, call });
     }
 
     fn leave(

@@ -5,6 +5,7 @@ mod check;
 mod doctor;
 mod engine;
 mod explain;
+mod graph;
 mod outcome;
 mod repro;
 mod watch;
@@ -70,6 +71,8 @@ enum Verb {
     Watch(watch::Args),
     /// Explain why a container, or a command, failed.
     Explain(explain::Args),
+    /// Show what a system call, or a function, did in the kernel.
+    Graph(graph::Args),
     /// How near every limit is, and whether what is required of them holds.
     Check(check::Args),
     /// List the causes diag knows.
@@ -103,6 +106,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
     match cli.verb {
         Verb::Watch(args) => watch::run(&args, &global),
         Verb::Explain(args) => explain::run(&args, &global),
+        Verb::Graph(args) => graph::run(&args),
         Verb::Check(args) => check::run(&args),
         Verb::Causes(args) => causes::run(args),
         Verb::Repro(args) => repro::run(&args, &global),

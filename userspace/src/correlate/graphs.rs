@@ -1,6 +1,6 @@
 //! Graphs that wait for their failure, and the successes to hold it against.
 
-use crate::model::{Call, Failure, Graph, GraphEvidence, GraphSource};
+use crate::model::{Call, Failure, Graph, GraphEvidence, GraphSource, is_entry_of};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 /// Graphs kept per root function. Siblings are picked among them, so a busy kernel must not flush them
@@ -92,14 +92,6 @@ impl Graphs {
             })
             && !self.distrusted.iter().any(|(tid, s)| this(*tid, s))
     }
-}
-
-/// Whether this kernel function is the entry of that system call: `__x64_sys_mount`, `__ia32_sys_mount`,
-/// `__arm64_sys_mount`, `__ia32_compat_sys_mount`.
-fn is_entry_of(function: &str, syscall: &str) -> bool {
-    let Some((_, name)) = function.split_once("_sys_") else { return false };
-    // The kernel's own name differs in a few places from the table's.
-    name == syscall || name.strip_prefix("new") == Some(syscall) || (name, syscall) == ("umount", "umount2")
 }
 
 fn same_shape(a: &Call, b: &Call) -> bool {

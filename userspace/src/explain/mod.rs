@@ -5,6 +5,7 @@
 
 pub mod decider;
 mod kernel_path;
+pub mod picture;
 pub mod rank;
 mod unknown;
 

@@ -34,6 +34,9 @@ pub struct Graph {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Call {
     pub name: String,
+    /// `CLOCK_MONOTONIC` at its entry, as exact as the text was; not kept with evidence, for which the order is enough.
+    #[serde(skip)]
+    pub start_ns: Option<u64>,
     pub duration_ns: Option<u64>,
     /// The raw return register, where the kernel prints it (funcgraph-retval). Not yet typed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -120,4 +123,12 @@ pub struct Returned {
 /// builds differ in it, and the source knows only the plain name.
 pub fn base_name(name: &str) -> &str {
     name.split_once('.').map_or(name, |(base, _)| base)
+}
+
+/// Whether this kernel function is the entry of that system call: `__x64_sys_mount`, `__ia32_sys_mount`,
+/// `__arm64_sys_mount`, `__ia32_compat_sys_mount`.
+pub fn is_entry_of(function: &str, syscall: &str) -> bool {
+    let Some((_, name)) = function.split_once("_sys_") else { return false };
+    // The kernel's own name differs in a few places from the table's.
+    name == syscall || name.strip_prefix("new") == Some(syscall) || (name, syscall) == ("umount", "umount2")
 }

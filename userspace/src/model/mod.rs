@@ -18,6 +18,7 @@ mod incident;
 mod netlink;
 mod number;
 mod observation;
+mod picture;
 mod reading;
 mod socket;
 mod syscall;
@@ -36,12 +37,13 @@ pub use fact::{
 pub use failure::{
     Arg, ArgValue, Failure, FailureKind, Filters, Killer, OomWitness, OpenFile, Stamp, Task, uring_label,
 };
-pub use graph::{Call, Gives, Graph, GraphSource, Prototype, Returned, base_name};
+pub use graph::{Call, Gives, Graph, GraphSource, Prototype, Returned, base_name, is_entry_of};
 pub use host::{Availability, CaptureState, Host};
 pub use incident::{EngineStep, GraphEvidence, Incident, Loss};
 pub use netlink::{Netlink, netlink_label};
 pub use number::spaced;
 pub use observation::{ContainerEvent, Observation};
+pub use picture::{Drawn, Picture, Role};
 pub use reading::{Owner, Reading, Suspect, Taken};
 pub use socket::{Address, NetPlace, Socket};
 pub use syscall::Abi;

@@ -1,9 +1,11 @@
 //! Words and pictures, made last: nothing here judges, and no errno or cause is known by name.
 
+pub mod graph;
 pub mod json;
 mod silent;
 pub mod text;
 pub mod theme;
+pub mod trace_events;
 
 use jiff::Timestamp;
 

@@ -17,7 +17,9 @@ mod returned;
 mod tree;
 mod typed;
 
+pub use noise::is_noise;
 pub use returned::{ByReturn, by_return_value};
+pub use typed::{errno, words};
 
 use crate::model::{Call, Graph, base_name};
 use compare::Verdict;

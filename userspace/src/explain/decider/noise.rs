@@ -87,7 +87,8 @@ pub(super) fn reports(name: &str) -> bool {
     has_word(name, REPORT)
 }
 
-pub(super) fn is_noise(name: &str) -> bool {
+/// Whether a function of this name says nothing about the call that it runs in.
+pub fn is_noise(name: &str) -> bool {
     NOISE.iter().flat_map(|(_, patterns)| patterns.split(' ')).any(|pattern| {
         match pattern.strip_suffix('*') {
             Some(prefix) => name.starts_with(prefix),

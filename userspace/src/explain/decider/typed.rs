@@ -4,7 +4,7 @@
 //! returned a moment before; EPERM is -1, which an unsigned `(uid_t)-1` looks like; an `int` of -28 has zeros
 //! in its upper half, a pointer of -28 has not.
 
-use crate::model::{Call, Gives, Prototype, Returned, base_name};
+use crate::model::{Call, Errno, Gives, Prototype, Returned, base_name};
 use std::collections::BTreeMap;
 
 /// `MAX_ERRNO` (include/linux/err.h).
@@ -69,6 +69,40 @@ impl<'a> Reading<'a> {
         let tells = said == Said::Errno(self.errno) && believed;
         self.exists |= tells;
         Node { name: base_name(&call.name), prototype, said, tells, children }
+    }
+}
+
+/// The error that a call returned, where its return was recorded.
+pub fn errno(call: &Call, types: &BTreeMap<String, Prototype>) -> Option<Errno> {
+    match said(call, types) {
+        Said::Errno(errno) => i32::try_from(errno).ok().map(Errno),
+        _ => None,
+    }
+}
+
+/// What a call returned, in words: `ENOSPC`, `0`, `true`, `NULL`, `pointer`. No addresses.
+pub fn words(call: &Call, types: &BTreeMap<String, Prototype>) -> Option<String> {
+    match said(call, types) {
+        Said::Nothing => None,
+        Said::Errno(errno) => {
+            Some(i32::try_from(errno).map_or_else(|_| errno.to_string(), |e| Errno(e).name()))
+        }
+        Said::Bool(value) => Some(value.to_string()),
+        Said::Value(value) if (KERNEL_HALF..-MAX_ERRNO).contains(&value) => Some("pointer".into()),
+        Said::Value(value) => Some(value.to_string()),
+        Said::Null => Some("NULL".into()),
+        Said::Something => Some("pointer".into()),
+    }
+}
+
+/// By the type, that of an entry of a system call being known, or guessed without one.
+fn said(call: &Call, types: &BTreeMap<String, Prototype>) -> Said {
+    let Some(raw) = call.ret else { return Said::Nothing };
+    let entry = call.name.contains("_sys_") && call.name.starts_with("__");
+    match types.get(&call.name) {
+        _ if entry => typed(Gives::Long, raw),
+        Some(prototype) => typed(prototype.gives, raw),
+        None => guessed(raw),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A call graph as people look at it: what each call returned in words, and which of them matter.
 
 use super::Errno;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// What a call is to the question "why did it fail".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -43,7 +43,7 @@ pub struct Picture {
     pub tid: u32,
     pub cpu: u32,
     /// The error it returned.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "by_name")]
     pub errno: Option<Errno>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decider: Option<String>,
@@ -56,4 +56,9 @@ pub struct Picture {
     /// Events known to be lost while it was recorded.
     pub lost: u64,
     pub root: Drawn,
+}
+
+/// As in an explanation: `"ENOSPC"`.
+fn by_name<S: Serializer>(errno: &Option<Errno>, to: S) -> Result<S::Ok, S::Error> {
+    errno.map(Errno::name).serialize(to)
 }

@@ -12,6 +12,7 @@
 mod bench_of_one;
 mod cpuset;
 mod flood;
+mod graph;
 mod killed;
 mod machine;
 mod mount_max;

@@ -41,6 +41,9 @@ one that was moved into a container is gone from the host until the container en
 
 fn explain(case: &Case<'_>) -> Option<Proof> {
     let refused = net::refused(case, &[], &[libc::ENODEV]);
+    if refused.is_some_and(|r| r.names_nothing()) {
+        return None;
+    }
     let option = case.denied(&["setsockopt"], Errno(libc::ENODEV)).is_some()
         && case.failure().number_arg("level") == Some(libc::SOL_SOCKET as u64)
         && case.failure().number_arg("optname") == Some(libc::SO_BINDTODEVICE as u64);
@@ -51,7 +54,7 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
     let absent = case.state(network::INTERFACE).map(|s| s.value == "not there");
     // For these calls ENODEV has no other meaning.
     let state = if option || bind { Some(true) } else { absent };
-    let mut weight = net::weigh(case, DECIDERS, state, "the interfaces of the network namespace")?;
+    let mut weight = net::weigh(case, DECIDERS, state, "whether the interface it names was there")?;
     weight.confidence = weight.confidence.max(Confidence::Likely);
     let asked = case
         .failure()
@@ -90,6 +93,7 @@ mod tests {
         let s = || request("RTM_SETLINK", libc::ENODEV, |n| n.interface = Some("eth1".into()));
         assert_eq!(s().state(network::INTERFACE, "not there").confidence(&CAUSE), Some(Confidence::Proven));
         assert!(s().state(network::INTERFACE, "veth eth1").judge(&CAUSE).is_none());
+        assert!(request("RTM_NEWLINK", libc::ENODEV, |n| n.index = Some(0)).judge(&CAUSE).is_none());
         let bound = scene("setsockopt", libc::ENODEV).number("level", 1).number("optname", 25);
         assert_eq!(bound.confidence(&CAUSE), Some(Confidence::Proven));
     }

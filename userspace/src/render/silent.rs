@@ -31,8 +31,8 @@ pub(super) fn said(e: &Explained) -> String {
         FailureKind::Netlink(refused) => {
             let what = match (&refused.interface, refused.index) {
                 (Some(name), _) => format!(" about {name}"),
+                (None, Some(0) | None) => String::new(),
                 (None, Some(index)) => format!(" about interface {index}"),
-                (None, None) => String::new(),
             };
             let kernel =
                 refused.message.as_ref().map_or_else(String::new, |m| format!("; the kernel said: {m}"));

@@ -17,3 +17,5 @@ pub const OOM_VICTIM: u16 = 18;
 pub const IO_URING: u16 = 19;
 /// [`crate::NetlinkAnswer`].
 pub const NETLINK: u16 = 20;
+/// [`crate::IgnoredSetUid`].
+pub const IGNORED_SET_UID: u16 = 21;

@@ -2,6 +2,7 @@
 
 mod self_check;
 
+use super::account;
 use super::btf::offsets::{self, Resolved};
 use super::btf::{credentials, netlink as netlink_fields};
 use super::clock;
@@ -10,7 +11,9 @@ use super::decode::{Decoded, Decoder, Trust};
 use super::interest::{self, Table};
 use super::kernel_log::KernelLog;
 use super::kills::Kills;
-use super::loader::{self, FOLLOW, IO_URING, Loader, Maps, NETLINK, OOM, SENTENCES, SIGNALS, STAGES, WATCH};
+use super::loader::{
+    self, EXEC, FOLLOW, IO_URING, Loader, Maps, NETLINK, OOM, SENTENCES, SIGNALS, STAGES, WATCH,
+};
 use super::netlink;
 use super::ring::RingReader;
 use super::uring;
@@ -74,7 +77,8 @@ impl ErrnoWatch {
 
     /// Like [`ErrnoWatch::start`] with a ring of another size, for tests of loss.
     pub fn start_with(scope: Scope, ring_bytes: Option<u32>) -> Result<Self, CaptureError> {
-        loader::check_kernel()?;
+        let release = loader::check_kernel()?;
+        let _account = account::Elsewhere::open(&release);
         self_check::in_host_pid_namespace()?;
         let types = offsets::read_vmlinux()
             .map_err(|error| CaptureError::NoBtf { path: offsets::VMLINUX.into(), error })?;
@@ -104,7 +108,9 @@ impl ErrnoWatch {
             }
         }
         // Each on its own: what this kernel refuses is named by `state`, and the rest goes on.
-        for (program, tracepoint) in [(SIGNALS, "signal_generate"), (OOM, "mark_victim")] {
+        for (program, tracepoint) in
+            [(SIGNALS, "signal_generate"), (OOM, "mark_victim"), (EXEC, "sched_process_exec")]
+        {
             let _ = loader.attach(program, tracepoint);
         }
         match resolved.why_not(netlink_fields::NETLINK) {

@@ -17,6 +17,8 @@ pub const OOMS: &str = "OOM counts of memory cgroups";
 pub const OOM_LOCK: &str = "OOM locks of memory cgroups";
 /// Which operation an io_uring was asked for.
 pub const IO_URING: &str = "operations of io_uring";
+/// What a new program's file says about its user.
+pub const EXEC: &str = "set-user-ID programs";
 /// What `mark_victim` passes.
 pub const VICTIM: &str = "OOM victims";
 
@@ -34,6 +36,11 @@ const FIELDS: &[Row] = &[
     (MEMORY, "mem_cgroup", "memory.usage.counter", Int(8), |o| &mut o.memcg_usage),
     (MEMORY, "mem_cgroup", "memory.max", Int(8), |o| &mut o.memcg_max),
     (OOM_LOCK, "mem_cgroup", "oom_lock", Int(1), |o| &mut o.memcg_oom_lock),
+    (EXEC, "linux_binprm", "file", Pointer("file"), |o| &mut o.bprm_file),
+    (EXEC, "linux_binprm", "filename", Text, |o| &mut o.bprm_filename),
+    (EXEC, "inode", "i_uid.val", Int(4), |o| &mut o.inode_uid),
+    (EXEC, "file", "f_path.mnt", Pointer("vfsmount"), |o| &mut o.file_mount),
+    (EXEC, "vfsmount", "mnt_flags", Int(4), |o| &mut o.mount_flags),
     // Of `atomic_long_t`, which is a structure without a name.
     (OOMS, "mem_cgroup", "memory_events_local", StructArray(""), |o| &mut o.memcg_ooms),
 ];

@@ -171,7 +171,10 @@ pub fn is_noise(e: &Explained) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Abi, Arg, ArgValue, Failure, Host, Incident, Killer, Loss, Netlink, Stamp, Task};
+    use crate::model::{
+        Abi, Arg, ArgValue, Failure, Finding, Host, Incident, Killer, Knob, KnobKind, Loss, Netlink, Stamp,
+        Task,
+    };
 
     fn failed(syscall: &str, errno: i32, start_ns: u64, at: u64) -> Explained {
         let time = Stamp { mono_ns: at, unix_ns: at as i64 };
@@ -199,6 +202,22 @@ mod tests {
             cost: None,
         };
         Explained { incident, path: None, findings: vec![], ruled_out: vec![], next: vec![] }
+    }
+
+    fn finding(confidence: Confidence) -> Finding {
+        Finding {
+            cause: "a-cause".into(),
+            title: String::new(),
+            confidence,
+            sentence: String::new(),
+            knob: Knob { kind: KnobKind::Other, name: String::new(), path: String::new() },
+            limit: None,
+            usage: None,
+            unit: String::new(),
+            evidence: vec![],
+            missing: vec![],
+            remedy: vec![],
+        }
     }
 
     fn order(mut list: Vec<Explained>) -> Vec<String> {
@@ -246,6 +265,21 @@ mod tests {
         let mut list = vec![killed, failed("mount", libc::EBUSY, 20, 50)];
         sort(&mut list);
         assert!(list[0].incident.failure.syscall().is_some());
+    }
+
+    #[test]
+    fn a_helper_that_is_not_there_does_not_hide_what_its_parent_met_afterwards() {
+        let mut helper = failed("execve", libc::ENOENT, 30, 50);
+        (helper.incident.failure.task.pid, helper.incident.failure.task.ppid) = (8, 7);
+        let mut parent = failed("mount", libc::EINVAL, 20, 60);
+        parent.incident.failure.task.pid = 7;
+        let unknown = vec![helper.clone(), parent.clone()];
+        assert_eq!(order(unknown), ["execve", "mount"], "what has no known cause hides nothing");
+        parent.findings.push(finding(Confidence::Proven));
+        assert_eq!(order(vec![helper.clone(), parent.clone()]), ["mount", "execve"]);
+        helper.incident.failure.task.comm = "other".into();
+        helper.findings.push(finding(Confidence::Proven));
+        assert_eq!(order(vec![helper, parent]), ["execve", "mount"], "a program of its own");
     }
 
     #[test]

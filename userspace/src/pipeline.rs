@@ -338,6 +338,10 @@ impl Pipeline {
             // That is how every container ends.
             return self.tree;
         }
+        if let FailureKind::IgnoredSetId(_) = &failure.kind {
+            // Of a whole machine, what containers suffer from: elsewhere services give their rights up on purpose.
+            return self.tree || container.is_some();
+        }
         if let Some((_, errno)) = failure.syscall()
             && !self.tree
         {

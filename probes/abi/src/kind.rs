@@ -19,3 +19,5 @@ pub const IO_URING: u16 = 19;
 pub const NETLINK: u16 = 20;
 /// [`crate::CgroupMade`].
 pub const CGROUP_MADE: u16 = 21;
+/// [`crate::IgnoredSetUid`].
+pub const IGNORED_SET_UID: u16 = 22;

@@ -113,6 +113,29 @@ pub struct IoUring {
     pub opcode: u32,
 }
 
+/// Bytes of a program's path that are read.
+pub const PROGRAM_NAME: usize = 256;
+
+/// A program was started, and its set-user-ID bit had no effect.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct IgnoredSetUid {
+    pub header: Header,
+    pub who: Party,
+    /// `i_mode` of the program.
+    pub mode: u32,
+    /// Its owner, and the user it runs as, in the first user namespace's numbers.
+    pub owner: u32,
+    pub euid: u32,
+    /// 1 when the task had set no_new_privs.
+    pub no_new_privs: u32,
+    /// 1 when the program lies on a nosuid mount.
+    pub nosuid: u32,
+    pub pad: u32,
+    /// As execve(2) was given it; cut, or empty, where it could not be read.
+    pub name: [u8; PROGRAM_NAME],
+}
+
 /// Where this kernel keeps what these records need; like [`crate::Offsets`], a global of its own.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +162,13 @@ pub struct SilentOffsets {
     pub ring_task: u32,
     pub cgroup_root: u32,
     pub root_hierarchy: u32,
+    pub bprm_file: u32,
+    pub bprm_filename: u32,
+    pub inode_uid: u32,
+    /// `file.f_path.mnt`.
+    pub file_mount: u32,
+    /// `vfsmount.mnt_flags`.
+    pub mount_flags: u32,
 }
 
 impl SilentOffsets {
@@ -162,6 +192,11 @@ impl SilentOffsets {
         ring_task: UNRESOLVED,
         cgroup_root: UNRESOLVED,
         root_hierarchy: UNRESOLVED,
+        bprm_file: UNRESOLVED,
+        bprm_filename: UNRESOLVED,
+        inode_uid: UNRESOLVED,
+        file_mount: UNRESOLVED,
+        mount_flags: UNRESOLVED,
     };
 }
 
@@ -174,5 +209,6 @@ const _: () = {
     assert!(size_of::<KernelKill>() == 200 + MEMORY_LEVELS * (48 + CGROUP_NAME));
     assert!(size_of::<OomVictim>() == 24);
     assert!(size_of::<IoUring>() == 112);
-    assert!(size_of::<SilentOffsets>() == 18 * 4);
+    assert!(size_of::<IgnoredSetUid>() == 120 + PROGRAM_NAME);
+    assert!(size_of::<SilentOffsets>() == 23 * 4);
 };

@@ -1,10 +1,10 @@
 //! Safe views between records and bytes, for user space.
 
 use crate::{
-    CgroupMade, Config, CredentialOffsets, Credentials, FloodKey, FloodValue, Header, InterestRow, IoUring,
-    KernelKill, LimitOffsets, Loss, MemoryLevel, NetlinkAnswer, NetlinkOffsets, ObjectOffsets, Offsets,
-    OomVictim, Party, RlimitOffsets, Signal, SilentOffsets, SocketOffsets, SocketState, Symbols,
-    SyscallFailure, SyscallFailureLong, ValueSet,
+    CgroupMade, Config, CredentialOffsets, Credentials, FloodKey, FloodValue, Header, IgnoredSetUid,
+    InterestRow, IoUring, KernelKill, LimitOffsets, Loss, MemoryLevel, NetlinkAnswer, NetlinkOffsets,
+    ObjectOffsets, Offsets, OomVictim, Party, RlimitOffsets, Signal, SilentOffsets, SocketOffsets,
+    SocketState, Symbols, SyscallFailure, SyscallFailureLong, ValueSet,
 };
 use core::mem::MaybeUninit;
 
@@ -67,6 +67,7 @@ records!(
     KernelKill,
     OomVictim,
     IoUring,
+    IgnoredSetUid,
     Symbols,
     SilentOffsets,
     ValueSet,

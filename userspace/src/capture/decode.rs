@@ -17,9 +17,10 @@ use super::values;
 use crate::model::{Abi, Arg, CgroupId, Errno, Failure, FailureKind, Reading, Stamp, Taken, Task};
 use diag_abi::bounds::SLOTS;
 use diag_abi::{
-    ABI_COMPAT, CONTROLLERS, CgroupMade, Header, IoUring, KernelKill, LongString, NetlinkAnswer, OomVictim,
-    PRESENT_CALL_FLAGS, PRESENT_MOUNT_MAX, PRESENT_MOUNTS, PRESENT_PENDING, Record, STRING_NULL, STRING_READ,
-    STRING_UNREAD, ShortString, Signal, SyscallFailure, SyscallFailureLong, VERSION, kind,
+    ABI_COMPAT, CONTROLLERS, CgroupMade, Header, IgnoredSetUid, IoUring, KernelKill, LongString,
+    NetlinkAnswer, OomVictim, PRESENT_CALL_FLAGS, PRESENT_MOUNT_MAX, PRESENT_MOUNTS, PRESENT_PENDING, Record,
+    STRING_NULL, STRING_READ, STRING_UNREAD, ShortString, Signal, SyscallFailure, SyscallFailureLong,
+    VERSION, kind,
 };
 
 /// The id of the limit that the probe reads the usage of.
@@ -100,6 +101,9 @@ impl Decoder {
             kind::SIGNAL => Signal::from_bytes(bytes).map(|record| Decoded::Failure(self.signal(&record))),
             kind::KERNEL_KILL => KernelKill::from_bytes(bytes).map(|record| self.kernel_kill(&record)),
             kind::IO_URING => IoUring::from_bytes(bytes).map(|record| Decoded::Failure(self.uring(&record))),
+            kind::IGNORED_SET_UID => {
+                IgnoredSetUid::from_bytes(bytes).map(|record| Decoded::Failure(self.ignored_set_uid(&record)))
+            }
             kind::NETLINK => {
                 NetlinkAnswer::from_bytes(bytes).map(|record| Decoded::Failure(self.netlink(&record)))
             }

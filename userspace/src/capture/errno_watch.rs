@@ -2,6 +2,7 @@
 
 mod self_check;
 
+use super::account;
 use super::btf::offsets::{self, Resolved};
 use super::btf::{credentials, netlink as netlink_fields, silent};
 use super::cgroups::Names;
@@ -12,7 +13,7 @@ use super::interest::{self, Table};
 use super::kernel_log::KernelLog;
 use super::kills::Kills;
 use super::loader::{
-    self, CGROUPS, FOLLOW, IO_URING, Loader, Maps, NETLINK, OOM, SENTENCES, SIGNALS, STAGES, WATCH,
+    self, CGROUPS, EXEC, FOLLOW, IO_URING, Loader, Maps, NETLINK, OOM, SENTENCES, SIGNALS, STAGES, WATCH,
 };
 use super::netlink;
 use super::ring::RingReader;
@@ -79,7 +80,8 @@ impl ErrnoWatch {
 
     /// Like [`ErrnoWatch::start`] with a ring of another size, for tests of loss.
     pub fn start_with(scope: Scope, ring_bytes: Option<u32>) -> Result<Self, CaptureError> {
-        loader::check_kernel()?;
+        let release = loader::check_kernel()?;
+        let _account = account::Elsewhere::open(&release);
         self_check::in_host_pid_namespace()?;
         let types = offsets::read_vmlinux()
             .map_err(|error| CaptureError::NoBtf { path: offsets::VMLINUX.into(), error })?;
@@ -109,7 +111,9 @@ impl ErrnoWatch {
             }
         }
         // Each on its own: what this kernel refuses is named by `state`, and the rest goes on.
-        for (program, tracepoint) in [(SIGNALS, "signal_generate"), (OOM, "mark_victim")] {
+        for (program, tracepoint) in
+            [(SIGNALS, "signal_generate"), (OOM, "mark_victim"), (EXEC, "sched_process_exec")]
+        {
             let _ = loader.attach(program, tracepoint);
         }
         match resolved.why_not(netlink_fields::NETLINK) {

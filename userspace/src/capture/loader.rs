@@ -50,6 +50,8 @@ pub(super) const SENTENCES: &str = "watch_sentence";
 pub(super) const CGROUPS: &str = "watch_cgroup";
 /// Victims of the OOM killer.
 pub(super) const OOM: &str = "watch_oom";
+/// Programs whose set-user-ID bit has no effect.
+pub(super) const EXEC: &str = "watch_exec";
 /// Shows diag's own task as the probes see it.
 pub(super) const SELF_CHECK: &str = "self_check";
 
@@ -338,16 +340,16 @@ fn verdict(text: &str) -> String {
 }
 
 /// Before anything is tried: what an old kernel answers to a program it does not know helps nobody.
-pub(super) fn check_kernel() -> Result<(), CaptureError> {
+pub(super) fn check_kernel() -> Result<String, CaptureError> {
     let release =
         nix::sys::utsname::uname().map(|u| u.release().to_string_lossy().into_owned()).unwrap_or_default();
-    if is_too_old(&release) { Err(CaptureError::TooOld { release }) } else { Ok(()) }
+    if is_older(&release, (5, 10)) { Err(CaptureError::TooOld { release }) } else { Ok(release) }
 }
 
 /// A release that cannot be read is given the benefit of the doubt.
-fn is_too_old(release: &str) -> bool {
+pub(super) fn is_older(release: &str, than: (u32, u32)) -> bool {
     let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
-    matches!((numbers.next(), numbers.next()), (Some(major), Some(minor)) if (major, minor) < (5, 10))
+    matches!((numbers.next(), numbers.next()), (Some(major), Some(minor)) if (major, minor) < than)
 }
 
 /// CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN for both (kernel/bpf/syscall.c `bpf_prog_load`).
@@ -373,15 +375,15 @@ fn check_capabilities() -> Result<(), CaptureError> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_too_old;
+    use super::is_older;
 
     #[test]
     fn old_kernels_are_told_by_their_number() {
         for old in ["2.6.78", "4.18.0-553.el8", "5.9.16"] {
-            assert!(is_too_old(old), "{old}");
+            assert!(is_older(old, (5, 10)), "{old}");
         }
         for new in ["5.10.0-32-cloud-amd64", "6.1.0", "7.0-rc1", "unreadable"] {
-            assert!(!is_too_old(new), "{new}");
+            assert!(!is_older(new, (5, 10)), "{new}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Everything that reads the kernel: what comes out is data of `model`, nothing else.
 
+mod account;
 pub mod btf;
 pub mod callgraph;
 pub mod cgroups;

@@ -169,7 +169,7 @@ pub fn acknowledgement(bytes: &[u8], protocol: u32) -> Acknowledgement {
     let length = if flags & NLM_F_CAPPED != 0 { HEADER } else { length as usize };
     if protocol == ROUTE && LINKS.contains(&kind) && length > HEADER + IFINFOMSG {
         let payload = request.get(HEADER..length.min(request.len())).unwrap_or_default();
-        out.index = word(payload, 4).filter(|index| *index != 0);
+        out.index = word(payload, 4);
         let attributes = payload.get(IFINFOMSG..).unwrap_or_default();
         out.interface = attribute(attributes, IFLA_IFNAME).and_then(text);
         let info = attribute(attributes, IFLA_LINKINFO).unwrap_or_default();

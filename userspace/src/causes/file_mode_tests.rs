@@ -98,3 +98,18 @@ fn a_sysctl_and_a_file_system_that_judges_itself_are_not_judged_by_mode() {
         assert_eq!(judge(&incident), None, "{fstype}");
     }
 }
+
+#[test]
+fn a_call_that_names_no_file_is_not_claimed_by_the_verdict_alone() {
+    let path = crate::model::Path {
+        decider: Some("generic_permission".into()),
+        decider_method: Some("return-value".into()),
+        ..Default::default()
+    };
+    let of = |call| {
+        let incident = crate::causes::case::testing::incident(call, Errno::EACCES, vec![]);
+        CAUSE.judge(&Case { incident: &incident, path: Some(&path) }).map(|f| f.confidence)
+    };
+    assert_eq!(of("openat"), Some(Confidence::Likely));
+    assert_eq!(of("clone3"), None);
+}

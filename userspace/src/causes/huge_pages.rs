@@ -150,7 +150,7 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
     let reading = case.reading(&HUGE_PAGES);
     let sentence = match reading {
         Some(r) => format!(
-            "{who} asked for {} huge pages, and of {} the machine has {} are taken or reserved.",
+            "{who} asked for {} huge pages; the machine has {}, of which {} are taken or reserved.",
             spaced(r.adds.unwrap_or(1)),
             spaced(r.ceiling.unwrap_or(0)),
             spaced(r.usage.unwrap_or(0))

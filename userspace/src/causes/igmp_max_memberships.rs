@@ -63,7 +63,7 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
     let judged = CEILING.judge(case)?;
     let sentence = match judged.reached.and_then(|r| Some((r.usage?, r.ceiling?))) {
         Some((used, most)) => format!(
-            "The socket is in {} multicast groups, and net.ipv4.igmp_max_memberships allows {}.",
+            "Multicast groups of the socket: {}; net.ipv4.igmp_max_memberships allows {}.",
             spaced(used),
             spaced(most)
         ),

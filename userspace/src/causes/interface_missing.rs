@@ -4,7 +4,15 @@ use super::case::net;
 use super::{Case, Cause, Fault, Proof};
 use crate::model::{Confidence, Errno, Remedy, network};
 
+/// `SIOCGIFNAME` to `SIOCSIFHWBROADCAST` and their neighbours (include/uapi/linux/sockios.h): each takes the name of an
+/// interface, but for the first, which takes its number.
+const INTERFACE_REQUESTS: std::ops::RangeInclusive<u64> = 0x8910..=0x8970;
+
 const DECIDERS: &[&str] = &[
+    "dev_ioctl",
+    "dev_ifsioc",
+    "dev_ifname",
+    "devinet_ioctl",
     "sock_setbindtodevice",
     "sock_bindtoindex",
     "__dev_get_by_name",
@@ -25,7 +33,7 @@ no device file is meant, but an interface. Names and numbers are each network na
 
 It surprises because the host has the interface: a container has eth0 at most, engines number and name interfaces anew, and
 one that was moved into a container is gone from the host until the container ends.",
-    shows_as: &[("netlink RTM_NEWLINK", "ENODEV"), ("netlink RTM_NEWADDR", "ENODEV"), ("netlink RTM_NEWROUTE", "ENODEV"), ("setsockopt", "ENODEV"), ("bind", "ENODEV")],
+    shows_as: &[("netlink RTM_NEWLINK", "ENODEV"), ("netlink RTM_NEWADDR", "ENODEV"), ("netlink RTM_NEWROUTE", "ENODEV"), ("setsockopt", "ENODEV"), ("bind", "ENODEV"), ("ioctl", "ENODEV")],
     deciders: DECIDERS,
     reads: &[],
     rivals: &[],
@@ -41,17 +49,22 @@ one that was moved into a container is gone from the host until the container en
 
 fn explain(case: &Case<'_>) -> Option<Proof> {
     let refused = net::refused(case, &[], &[libc::ENODEV]);
+    if refused.is_some_and(|r| r.names_nothing()) {
+        return None;
+    }
     let option = case.denied(&["setsockopt"], Errno(libc::ENODEV)).is_some()
         && case.failure().number_arg("level") == Some(libc::SOL_SOCKET as u64)
         && case.failure().number_arg("optname") == Some(libc::SO_BINDTODEVICE as u64);
     let bind = case.denied(&["bind"], Errno(libc::ENODEV)).is_some();
-    if refused.is_none() && !option && !bind {
+    let ioctl = case.denied(&["ioctl"], Errno(libc::ENODEV)).is_some()
+        && case.failure().number_arg("op").is_some_and(|op| INTERFACE_REQUESTS.contains(&op));
+    if refused.is_none() && !option && !bind && !ioctl {
         return None;
     }
     let absent = case.state(network::INTERFACE).map(|s| s.value == "not there");
     // For these calls ENODEV has no other meaning.
-    let state = if option || bind { Some(true) } else { absent };
-    let mut weight = net::weigh(case, DECIDERS, state, "the interfaces of the network namespace")?;
+    let state = if option || bind || ioctl { Some(true) } else { absent };
+    let mut weight = net::weigh(case, DECIDERS, state, "whether the interface it names was there")?;
     weight.confidence = weight.confidence.max(Confidence::Likely);
     let asked = case
         .failure()
@@ -61,6 +74,7 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
         refused.and_then(|r| r.interface.clone()).or(asked.filter(|_| option)).filter(|n| !n.is_empty());
     let sentence = match name {
         Some(name) => format!("There is no interface {name} in this network namespace."),
+        None if ioctl => "There is no interface of that name in this network namespace.".into(),
         None => "There is no interface of that number in this network namespace.".into(),
     };
     let evidence = [
@@ -90,8 +104,12 @@ mod tests {
         let s = || request("RTM_SETLINK", libc::ENODEV, |n| n.interface = Some("eth1".into()));
         assert_eq!(s().state(network::INTERFACE, "not there").confidence(&CAUSE), Some(Confidence::Proven));
         assert!(s().state(network::INTERFACE, "veth eth1").judge(&CAUSE).is_none());
+        assert!(request("RTM_NEWLINK", libc::ENODEV, |n| n.index = Some(0)).judge(&CAUSE).is_none());
         let bound = scene("setsockopt", libc::ENODEV).number("level", 1).number("optname", 25);
         assert_eq!(bound.confidence(&CAUSE), Some(Confidence::Proven));
+        let asked = |op| scene("ioctl", libc::ENODEV).number("op", op);
+        assert_eq!(asked(0x8933).confidence(&CAUSE), Some(Confidence::Proven), "SIOCGIFINDEX");
+        assert!(asked(0x5401).judge(&CAUSE).is_none(), "a terminal's");
     }
 
     #[test]

@@ -70,7 +70,7 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
     let (sentence, knob) = match (buffered, larger) {
         (true, _) => (
             format!(
-                "{bytes} is larger than the send buffer of the socket takes at once ({} bytes).",
+                "{bytes} is larger than what the socket's send buffer takes at once ({} bytes).",
                 spaced(most.unwrap_or(0))
             ),
             Knob {

@@ -225,6 +225,7 @@ register! {
     seccomp,
     security_module,
     send_queue_full,
+    set_user_id_ignored,
     setgroups_denied,
     setns_privilege,
     setns_target,

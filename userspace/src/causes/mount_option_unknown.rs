@@ -85,7 +85,7 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
             callers: CALLERS,
             state: (said.is_some() || failure.text_arg("key").is_some_and(|k| !LAYERS.contains(&k)))
                 .then_some(true),
-            sentence: format!("This file system does not take the option {key}{value}."),
+            sentence: sentence(&format!("{key}{value}"), said),
             knob: knob(KnobKind::MountOption, key, String::new()),
             evidence: vec![format!("fsconfig was asked to set {key}{value} and nothing else")]
                 .into_iter()
@@ -109,7 +109,7 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
         deciders: DECIDERS,
         callers: CALLERS,
         state: Some(true),
-        sentence: format!("This file system does not take the option {name}."),
+        sentence: sentence(&name, said),
         knob: knob(KnobKind::MountOption, &name, failure.text_arg("target").unwrap_or_default()),
         evidence: said.map(|line| format!("the kernel's log said then: {line}")).into_iter().collect(),
         missing: if said.is_none() {
@@ -119,6 +119,13 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
         },
     }
     .prove(case)
+}
+
+/// The kernel tells an option that it does not know from a value that it does not (fs/fs_parser.c `inval_plog`).
+fn sentence(name: &str, said: Option<&str>) -> String {
+    let is_value = said.is_some_and(|line| line.contains("Bad value") || line.contains("Unexpected value"));
+    let what = if is_value { "this value of the option" } else { "the option" };
+    format!("This file system does not take {what} {name}.")
 }
 
 /// What stands in quotes in the kernel's sentence.
@@ -162,5 +169,10 @@ mod tests {
             ..Mounting::default()
         }));
         assert_eq!(judge_with(&CAUSE, &i).unwrap().knob.name, "nosuch");
+        i.facts = vec![Fact::Mounting(Mounting {
+            said: vec!["tmpfs: Bad value for 'size'".into()],
+            ..Mounting::default()
+        })];
+        assert!(judge_with(&CAUSE, &i).unwrap().sentence.contains("this value of the option size"));
     }
 }

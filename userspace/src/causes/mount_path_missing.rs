@@ -106,8 +106,24 @@ fn words(role: &str) -> &str {
     }
 }
 
-fn remedy(_: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
+fn remedy(case: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
     let path = &proof.knob.path;
+    let is_device = matches!(case.mount_work(), MountWork::New)
+        && case.failure().text_arg("source") == Some(path.as_str());
+    let now = match is_device {
+        true => fix(
+            "now",
+            "lsblk -o NAME,SIZE,TYPE,FSTYPE,MOUNTPOINTS",
+            "the block devices that there are; a container sees those that it was given: docker run --device",
+            "reads only",
+        ),
+        false => fix(
+            "now",
+            format!("mkdir -p {path}"),
+            "if it is a folder to be mounted on, or an empty source is right; `docker run -v` makes a missing source, `--mount` does not",
+            "rmdir it",
+        ),
+    };
     vec![
         fix(
             "look",
@@ -115,12 +131,7 @@ fn remedy(_: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
             "where the mounting process runs: shows the first part that is not there",
             "reads only",
         ),
-        fix(
-            "now",
-            format!("mkdir -p {path}"),
-            "if it is a folder to be mounted on, or an empty source is right; `docker run -v` makes a missing source, `--mount` does not",
-            "rmdir it",
-        ),
+        now,
     ]
 }
 
@@ -139,6 +150,16 @@ mod tests {
         i.facts.push(Fact::Place(Place { kind: PlaceKind::Absent, ..place("source", "/gone", "rw") }));
         let f = judge_with(&CAUSE, &i).unwrap();
         assert_eq!((f.confidence, f.knob.path.as_str()), (Confidence::Proven, "/gone"));
+        assert!(f.remedy.iter().any(|r| r.command == "mkdir -p /gone"));
+    }
+
+    #[test]
+    fn a_device_that_is_gone_is_not_made_as_a_folder() {
+        let mut i = incident("mount", Errno::ENOENT, vec![]);
+        set_args(&mut i, &[("source", "/dev/x"), ("target", "/m"), ("fstype", "ext4")], &[("flags", 0)]);
+        i.facts.push(Fact::Place(Place { kind: PlaceKind::Absent, ..place("source", "/dev/x", "rw") }));
+        let f = judge_with(&CAUSE, &i).unwrap();
+        assert!(f.remedy.iter().all(|r| !r.command.starts_with("mkdir")));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::{Case, Cause, Fault, Proof};
 use crate::model::{Errno, Remedy};
 
 const ELOOP: Errno = Errno(libc::ELOOP);
-const DECIDERS: &[&str] = &[];
+const DECIDERS: &[&str] = &["ovl_setup_trap", "ovl_get_trap_inode", "ovl_check_overlapping_layers"];
 const WORDS: &[&str] = &["overlapping"];
 
 pub(super) static CAUSE: Cause = Cause {

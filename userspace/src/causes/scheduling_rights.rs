@@ -3,7 +3,7 @@
 use super::case::claim::{cite_state, knob, look, step, weigh};
 use super::case::ids::{self, CAP_SYS_NICE};
 use super::{Case, Cause, Fault, Proof, Rival};
-use crate::model::{Errno, KnobKind, Remedy};
+use crate::model::{Confidence, Errno, KnobKind, Remedy};
 
 const DECIDERS: &[&str] = &[
     "user_check_sched_setscheduler",
@@ -43,7 +43,7 @@ It surprises audio servers, JACK, DPDK, PTP daemons, MySQL and JVMs (thread prio
 there, and print \"Operation not permitted\" or go on slowly.",
     shows_as: &[
         ("sched_setscheduler", "EPERM"), ("sched_setattr", "EPERM"), ("sched_setparam", "EPERM"), ("setpriority", "EACCES"),
-        ("setpriority", "EPERM"), ("ioprio_set", "EPERM"),
+        ("ioprio_set", "EPERM"),
     ],
     deciders: DECIDERS,
     reads: &[],
@@ -79,8 +79,17 @@ fn limit(case: &Case<'_>, call: &str) -> Option<&'static str> {
     }
 }
 
+/// Whether the call is about the caller itself: the limits of another process count for that one, and it may be
+/// somebody else's, for which no limit is enough (`check_same_owner()`).
+fn about_itself(case: &Case<'_>) -> bool {
+    let task = &case.failure().task;
+    let named = ["pid", "who"].iter().find_map(|name| case.failure().number_arg(name));
+    named.is_none_or(|pid| [0, u64::from(task.pid), u64::from(task.tid)].contains(&pid))
+}
+
+/// setpriority(2) says EACCES for a limit; its EPERM is about another user's process (`set_one_prio()`).
 fn explain(case: &Case<'_>) -> Option<Proof> {
-    let calls = ["sched_setscheduler", "sched_setattr", "sched_setparam", "setpriority", "ioprio_set"];
+    let calls = ["sched_setscheduler", "sched_setattr", "sched_setparam", "ioprio_set"];
     let call = case.denied(&calls, Errno::EPERM).or_else(|| case.denied(&["setpriority"], Errno::EACCES))?;
     let has = ids::has(case, CAP_SYS_NICE);
     let limit = limit(case, call);
@@ -114,6 +123,12 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
         .chain(limit.and_then(|n| cite_state(case, n)));
     let mut proof = weighed.proof(case, DECIDERS, sentence, knob).because(lines);
     proof.limit = most;
+    if !about_itself(case) {
+        proof = proof.at_most(Confidence::Likely, "whose process it is that was to be scheduled, and its limits");
+    }
+    if call == "sched_setattr" {
+        proof = proof.at_most(Confidence::Likely, "the policy in the structure it gave");
+    }
     Some(proof)
 }
 
@@ -144,7 +159,7 @@ mod tests {
     use super::*;
     use crate::causes::case::ids::testing::{arg, called, state};
     use crate::causes::case::testing::judge_with;
-    use crate::model::{Confidence, Incident};
+    use crate::model::Incident;
 
     fn asked(policy: u64, caps: &str) -> Incident {
         let mut i = called("sched_setscheduler", libc::EPERM, 0);
@@ -160,6 +175,17 @@ mod tests {
         assert_eq!((f.confidence, f.knob.name.as_str()), (Confidence::Proven, "RLIMIT_RTPRIO"));
         let f = judge_with(&CAUSE, &asked(DEADLINE, "0000000000000000")).unwrap();
         assert_eq!(f.knob.name, "CAP_SYS_NICE");
+    }
+
+    #[test]
+    fn of_another_process_no_limit_is_a_proof() {
+        let mut i = asked(FIFO, "0000000000000000");
+        arg(&mut i, "pid", 4242);
+        assert_eq!(judge_with(&CAUSE, &i).unwrap().confidence, Confidence::Likely);
+        let mut own = asked(FIFO, "0000000000000000");
+        arg(&mut own, "pid", 0);
+        assert_eq!(judge_with(&CAUSE, &own).unwrap().confidence, Confidence::Proven);
+        assert!(judge_with(&CAUSE, &called("setpriority", libc::EPERM, 0)).is_none());
     }
 
     #[test]

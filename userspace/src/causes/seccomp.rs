@@ -6,7 +6,7 @@
 
 use super::{Case, Cause, Fault, Proof, Rival};
 use crate::model::{
-    Confidence, Fact, FailureKind, Knob, KnobKind, Remedy, Seccomp, SeccompAnswer, SeccompSource,
+    Confidence, Errno, Fact, FailureKind, Knob, KnobKind, Remedy, Seccomp, SeccompAnswer, SeccompSource,
 };
 
 /// `SECCOMP_RET_ACTION_FULL`, `SECCOMP_RET_DATA` and actions (linux/seccomp.h).
@@ -14,6 +14,8 @@ const ACTION: u32 = 0xffff_0000;
 const ERRNO: u32 = 0x0005_0000;
 const USER_NOTIF: u32 = 0x7fc0_0000;
 const TRACE: u32 = 0x7ff0_0000;
+/// `SECCOMP_MODE_FILTER`.
+const MODE_FILTER: u32 = 2;
 /// `MAX_ERRNO`: larger data is cut to it (`__seccomp_filter()`).
 const MOST_ERRNO: u32 = 4095;
 
@@ -71,13 +73,43 @@ fn strictest(answers: &[SeccompAnswer]) -> Option<&SeccompAnswer> {
     answers.iter().min_by_key(|answer| (answer.value & ACTION) as i32)
 }
 
+/// What profiles answer, by default or to calls that are newer than they are.
+const ANSWERS: &[Errno] = &[Errno::EPERM, Errno(libc::ENOSYS)];
+
+/// The task had filters at that instant, and was gone before they could be read: no more than a suspicion.
+fn unread(case: &Case<'_>) -> Option<Proof> {
+    let (name, errno) = case.failure().syscall()?;
+    let task = &case.failure().task;
+    let count = task.filters.filter(|f| f.mode == MODE_FILTER).map(|f| f.count)?;
+    if !ANSWERS.contains(&errno) {
+        return None;
+    }
+    Some(Proof {
+        confidence: Confidence::Possible,
+        sentence: format!(
+            "{} ran under a seccomp filter, which may have answered {name} with {errno}.",
+            task.comm
+        ),
+        knob: Knob {
+            kind: KnobKind::Seccomp,
+            name: "seccomp".into(),
+            path: format!("/proc/{}/status", task.pid),
+        },
+        limit: None,
+        usage: None,
+        unit: String::new(),
+        evidence: vec![format!("at that instant the task had {count} seccomp filters")],
+        missing: vec!["what the filters say to this call: the process was gone before they could be read".into()],
+    })
+}
+
 fn explain(case: &Case<'_>) -> Option<Proof> {
     let (name, errno) = case.failure().syscall()?;
-    let seccomp = fact(case)?;
     // A graph of this call shows that it did enter the kernel.
     if case.path.is_some_and(|p| !p.functions.is_empty()) {
         return None;
     }
+    let Some(seccomp) = fact(case) else { return unread(case) };
     let answer = strictest(&seccomp.answers)?;
     let mut missing = Vec::new();
     let refused = match answer.value & ACTION {

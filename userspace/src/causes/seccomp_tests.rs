@@ -25,7 +25,11 @@ fn seccomp(values: &[u32]) -> Seccomp {
 }
 
 fn judge_with(fact: Option<Seccomp>, errno: Errno, path: Option<&Path>) -> Option<Finding> {
-    let incident = Incident {
+    CAUSE.judge(&Case { incident: &incident(fact, errno), path })
+}
+
+fn incident(fact: Option<Seccomp>, errno: Errno) -> Incident {
+    Incident {
         host: Host::default(),
         container: None,
         failure: Failure {
@@ -51,8 +55,7 @@ fn judge_with(fact: Option<Seccomp>, errno: Errno, path: Option<&Path>) -> Optio
         facts: fact.into_iter().map(Fact::Seccomp).collect(),
         loss: Default::default(),
         cost: None,
-    };
-    CAUSE.judge(&Case { incident: &incident, path })
+    }
 }
 
 fn judge(fact: Seccomp) -> Option<Finding> {
@@ -103,4 +106,17 @@ fn a_call_that_entered_the_kernel_was_not_stopped_before_it() {
         returns: vec![],
     };
     assert!(judge_with(Some(seccomp(&[EPERM])), Errno::EPERM, Some(&path)).is_none());
+}
+
+#[test]
+fn filters_that_could_not_be_read_are_a_suspicion() {
+    let seen = |errno, mode| {
+        let mut incident = incident(None, errno);
+        incident.failure.task.filters = Some(crate::model::Filters { mode, count: 1, inherited: false });
+        CAUSE.judge(&Case { incident: &incident, path: None }).map(|f| f.confidence)
+    };
+    assert_eq!(seen(Errno::EPERM, 2), Some(Confidence::Possible));
+    assert_eq!(seen(Errno(libc::ENOSYS), 2), Some(Confidence::Possible));
+    assert_eq!(seen(Errno::EPERM, 0), None, "no filter at all");
+    assert_eq!(seen(Errno::ENOSPC, 2), None, "no profile answers this");
 }

@@ -86,17 +86,39 @@ const ASKING: &[&str] = &[
     "connect",
 ];
 
+/// Calls that wait for something unless told not to: EAGAIN is then "nothing yet", and no resource ran out.
+const WAITING: &[&str] = &[
+    "read",
+    "readv",
+    "pread64",
+    "preadv",
+    "recvfrom",
+    "recvmsg",
+    "recvmmsg",
+    "accept",
+    "accept4",
+    "futex",
+    "msgrcv",
+    "mq_timedreceive",
+    "semop",
+    "semtimedop",
+    "rt_sigtimedwait",
+    "flock",
+    "fcntl",
+    "splice",
+    "tee",
+];
+
 /// The weight of a resource that ran out.
 const RAN_OUT: u8 = 3;
 
 fn weight(e: &Explained) -> u8 {
-    let Some((syscall, errno)) = e.incident.failure.syscall() else { return 2 };
-    if is_masking(e) {
+    if is_masking(e) || asks_for_the_interface(e) {
         return 0;
     }
-    // Rust's standard library asks so whether there is a statx(2) at all.
-    let asks_for_the_call = syscall == "statx" && errno == Errno(libc::EFAULT);
-    if asks_for_the_call || PROBING.contains(&errno) && ASKING.contains(&syscall) {
+    let Some((syscall, errno)) = e.incident.failure.syscall() else { return 2 };
+    let not_yet = errno == Errno::EAGAIN && WAITING.contains(&syscall);
+    if not_yet || PROBING.contains(&errno) && ASKING.contains(&syscall) {
         return 0;
     }
     match errno {
@@ -104,6 +126,17 @@ fn weight(e: &Explained) -> u8 {
             RAN_OUT
         }
         _ => 2,
+    }
+}
+
+/// Programs ask so whether the kernel knows a call or a request at all: Rust's standard library for statx(2), with
+/// pointers to nothing; iproute2 for RTM_NEWLINK, with a request that names no interface (ip/iplink.c
+/// `iplink_have_newlink`).
+fn asks_for_the_interface(e: &Explained) -> bool {
+    match &e.incident.failure.kind {
+        FailureKind::Syscall { name, errno, .. } => name == "statx" && *errno == Errno(libc::EFAULT),
+        FailureKind::Netlink(refused) => refused.errno == Errno(libc::ENODEV) && refused.names_nothing(),
+        _ => false,
     }
 }
 
@@ -138,7 +171,10 @@ pub fn is_noise(e: &Explained) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Abi, Arg, ArgValue, Failure, Host, Incident, Killer, Loss, Stamp, Task};
+    use crate::model::{
+        Abi, Arg, ArgValue, Failure, Finding, Host, Incident, Killer, Knob, KnobKind, Loss, Netlink, Stamp,
+        Task,
+    };
 
     fn failed(syscall: &str, errno: i32, start_ns: u64, at: u64) -> Explained {
         let time = Stamp { mono_ns: at, unix_ns: at as i64 };
@@ -166,6 +202,22 @@ mod tests {
             cost: None,
         };
         Explained { incident, path: None, findings: vec![], ruled_out: vec![], next: vec![] }
+    }
+
+    fn finding(confidence: Confidence) -> Finding {
+        Finding {
+            cause: "a-cause".into(),
+            title: String::new(),
+            confidence,
+            sentence: String::new(),
+            knob: Knob { kind: KnobKind::Other, name: String::new(), path: String::new() },
+            limit: None,
+            usage: None,
+            unit: String::new(),
+            evidence: vec![],
+            missing: vec![],
+            remedy: vec![],
+        }
     }
 
     fn order(mut list: Vec<Explained>) -> Vec<String> {
@@ -216,6 +268,21 @@ mod tests {
     }
 
     #[test]
+    fn a_helper_that_is_not_there_does_not_hide_what_its_parent_met_afterwards() {
+        let mut helper = failed("execve", libc::ENOENT, 30, 50);
+        (helper.incident.failure.task.pid, helper.incident.failure.task.ppid) = (8, 7);
+        let mut parent = failed("mount", libc::EINVAL, 20, 60);
+        parent.incident.failure.task.pid = 7;
+        let unknown = vec![helper.clone(), parent.clone()];
+        assert_eq!(order(unknown), ["execve", "mount"], "what has no known cause hides nothing");
+        parent.findings.push(finding(Confidence::Proven));
+        assert_eq!(order(vec![helper.clone(), parent.clone()]), ["mount", "execve"]);
+        helper.incident.failure.task.comm = "other".into();
+        helper.findings.push(finding(Confidence::Proven));
+        assert_eq!(order(vec![helper, parent]), ["execve", "mount"], "a program of its own");
+    }
+
+    #[test]
     fn any_order_is_sorted_whole() {
         let list: Vec<_> = [5, 1, 9, 3, 7].map(|at| failed("mount", libc::EBUSY, 20, at)).into();
         let mut sorted = list;
@@ -242,6 +309,37 @@ mod tests {
         let by = Killer::Kernel;
         killed.incident.failure.kind = FailureKind::Killed { signal: "SIGKILL".into(), by };
         assert!(outlasts_success(&killed));
+    }
+
+    #[test]
+    fn a_read_that_found_nothing_yet_is_no_resource_that_ran_out() {
+        let list =
+            vec![failed("recvmsg", libc::EAGAIN, 30, 50), failed("connect", libc::EINPROGRESS, 10, 60)];
+        assert_eq!(order(list), ["connect", "recvmsg"]);
+        assert!(is_noise(&failed("recvmsg", libc::EAGAIN, 30, 50)));
+        assert!(!outlasts_success(&failed("read", libc::EAGAIN, 30, 50)));
+        assert!(outlasts_success(&failed("clone", libc::EAGAIN, 30, 50)));
+    }
+
+    #[test]
+    fn a_link_request_that_names_nothing_only_asks_for_the_request() {
+        let mut asked = failed("sendmsg", 0, 30, 50);
+        asked.incident.failure.kind = FailureKind::Netlink(Netlink {
+            protocol: "NETLINK_ROUTE".into(),
+            request: "RTM_NEWLINK".into(),
+            errno: Errno(libc::ENODEV),
+            flags: 0,
+            message: None,
+            interface: None,
+            link_kind: None,
+            index: Some(0),
+            net_ns: None,
+        });
+        assert!(is_noise(&asked));
+        if let FailureKind::Netlink(refused) = &mut asked.incident.failure.kind {
+            refused.index = Some(7);
+        }
+        assert!(!is_noise(&asked));
     }
 
     #[test]

@@ -136,10 +136,24 @@ pub enum FailureKind {
     },
     /// Nothing failed, and nothing went on either.
     Stall { what: String },
+    /// A program was started, and the user that its set-user-ID bit promises was not given.
+    IgnoredSetId(IgnoredSetId),
     /// A netlink request was refused in its acknowledgement; the system call that sent it succeeded.
     Netlink(Netlink),
     /// An engine said so in words, and no failing system call was seen for it.
     UserspaceText { text: String, process: String },
+}
+
+/// Why a set-user-ID bit had no effect, as it was at that instant. Users are those of the first user namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IgnoredSetId {
+    /// As execve(2) was given it.
+    pub program: String,
+    pub mode: u32,
+    pub owner: u32,
+    pub euid: u32,
+    pub no_new_privs: bool,
+    pub nosuid: bool,
 }
 
 /// Who sent a signal that ended a process.
@@ -226,6 +240,7 @@ impl Failure {
             FailureKind::Fault { signal, .. } => (signal.clone(), Errno(0)),
             FailureKind::IoUring { op, errno, .. } => (uring_label(op.as_deref()), *errno),
             FailureKind::Stall { what } => (format!("stall: {what}"), Errno(0)),
+            FailureKind::IgnoredSetId(ignored) => (format!("set-user-ID of {}", ignored.program), Errno(0)),
             FailureKind::Netlink(refused) => (netlink_label(&refused.request), refused.errno),
             FailureKind::UserspaceText { text, .. } => (text.clone(), Errno(0)),
         }

@@ -35,7 +35,8 @@ pub use fact::{
     SeccompAnswer, SeccompSource, State, network,
 };
 pub use failure::{
-    Arg, ArgValue, Failure, FailureKind, Filters, Killer, OomWitness, OpenFile, Stamp, Task, uring_label,
+    Arg, ArgValue, Failure, FailureKind, Filters, IgnoredSetId, Killer, OomWitness, OpenFile, Stamp, Task,
+    uring_label,
 };
 pub use graph::{Call, Gives, Graph, GraphSource, Prototype, Returned, base_name, is_entry_of};
 pub use host::{Availability, CaptureState, Host};

@@ -22,12 +22,19 @@ pub struct Netlink {
     /// The kind of interface it wants: `veth`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link_kind: Option<String>,
-    /// The interface's number, where the request gives one.
+    /// The interface's number; 0 where the request was read and gives none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<u32>,
     /// The inode of the socket's network namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub net_ns: Option<u32>,
+}
+
+impl Netlink {
+    /// Whether the request is about an interface and was seen to name none, by number or by name.
+    pub fn names_nothing(&self) -> bool {
+        self.index == Some(0) && self.interface.is_none()
+    }
 }
 
 /// How a refused request is called where a system call would have its name.

@@ -136,6 +136,14 @@ fn failure(i: &model::Incident) -> Failure {
             comm: t.comm.clone(),
         },
         FailureKind::Stall { what } => stall(what, t),
+        FailureKind::IgnoredSetId(ignored) => Failure::Silent {
+            what: super::silent::without_effect(ignored),
+            pid: t.pid,
+            tid: t.tid,
+            ppid: t.ppid,
+            uid: t.uid,
+            comm: t.comm.clone(),
+        },
         FailureKind::IoUring { op, errno, user_data } => Failure::IoUring {
             op: op.clone(),
             errno: errno.name(),

@@ -1,6 +1,6 @@
 //! Failures without a failing system call, in words.
 
-use crate::model::{Explained, FailureKind, Killer};
+use crate::model::{Explained, FailureKind, IgnoredSetId, Killer};
 
 /// What happened to the process, to follow its name: `was killed by SIGKILL from sh (pid 7)`.
 pub(super) fn said(e: &Explained) -> String {
@@ -27,12 +27,13 @@ pub(super) fn said(e: &Explained) -> String {
         FailureKind::IoUring { op, errno, .. } => {
             format!("{} {errno}, \"{}\"", crate::model::uring_label(op.as_deref()), errno.sentence())
         }
+        FailureKind::IgnoredSetId(ignored) => format!("was started, but {}", without_effect(ignored)),
         FailureKind::Stall { what } => format!("does not go on: {what}"),
         FailureKind::Netlink(refused) => {
             let what = match (&refused.interface, refused.index) {
                 (Some(name), _) => format!(" about {name}"),
+                (None, Some(0) | None) => String::new(),
                 (None, Some(index)) => format!(" about interface {index}"),
-                (None, None) => String::new(),
             };
             let kernel =
                 refused.message.as_ref().map_or_else(String::new, |m| format!("; the kernel said: {m}"));
@@ -44,4 +45,10 @@ pub(super) fn said(e: &Explained) -> String {
         }
         FailureKind::Syscall { .. } | FailureKind::UserspaceText { .. } => "said so itself".into(),
     }
+}
+
+/// A set-user-ID bit that did nothing.
+pub(super) fn without_effect(ignored: &IgnoredSetId) -> String {
+    let IgnoredSetId { program, owner, euid, .. } = ignored;
+    format!("{program} runs as user {euid}, its set-user-ID bit of user {owner} had no effect")
 }

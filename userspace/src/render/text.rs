@@ -186,6 +186,7 @@ fn said(out: &mut String, e: &Explained) {
         FailureKind::Killed { .. }
         | FailureKind::Fault { .. }
         | FailureKind::Netlink(_)
+        | FailureKind::IgnoredSetId(_)
         | FailureKind::Stall { .. } => {
             let _ = writeln!(
                 out,

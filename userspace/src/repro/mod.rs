@@ -168,6 +168,7 @@ const ACTIONS: &[(&str, Action)] = &[
     ("rlimit-nofile", own_limits::descriptors),
     ("rlimit-raise", own_limits::raise),
     ("rlimit-sigpending", own_limits::signals),
+    ("set-user-id-ignored", programs::without_its_user),
     ("setgroups-denied", refused_namespaces::provoke),
     ("setns-privilege", refused_namespaces::provoke),
     ("setns-target", refused_namespaces::provoke),

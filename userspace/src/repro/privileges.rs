@@ -6,7 +6,7 @@ use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use std::io;
 
 /// `nobody` of most systems.
-const USER: u32 = 65_534;
+pub(super) const USER: u32 = 65_534;
 
 pub(super) fn lack(variant: &str) -> anyhow::Result<Provoked> {
     let (capability, syscall): (u32, &'static str) = match variant {
@@ -107,7 +107,7 @@ fn ruleset() -> anyhow::Result<libc::c_long> {
     Ok(fd)
 }
 
-fn promise() -> anyhow::Result<()> {
+pub(super) fn promise() -> anyhow::Result<()> {
     // SAFETY: plain numbers.
     if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } != 0 {
         return Err(io::Error::last_os_error()).context("cannot set no_new_privs");

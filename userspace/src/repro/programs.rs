@@ -8,6 +8,7 @@ use std::ffi::CString;
 use std::fs::{self, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 
 pub(super) fn without_interpreter(variant: &str) -> anyhow::Result<Provoked> {
@@ -97,6 +98,31 @@ pub(super) fn busy(variant: &str) -> anyhow::Result<Provoked> {
         Err(error) => Ok(Provoked { error, syscall: "openat" }),
         Ok(_) => bail!("the copy was not running any more"),
     }
+}
+
+pub(super) fn without_its_user(variant: &str) -> anyhow::Result<Provoked> {
+    let dir = folder()?;
+    let flags = if variant == "nosuid" { MsFlags::MS_NOSUID } else { MsFlags::empty() };
+    // Nobody else sees this mount, or a set-user-ID program would lie about for everybody.
+    own_tmpfs(&dir, flags)?;
+    let copy = dir.join("program");
+    fs::copy("/proc/self/exe", &copy).context("cannot copy this program")?;
+    fs::set_permissions(&copy, Permissions::from_mode(0o4755))?;
+    let mut command = std::process::Command::new(&copy);
+    command.arg("--version").stdout(std::process::Stdio::null()).uid(super::privileges::USER);
+    if variant != "nosuid" {
+        let promise = || match super::privileges::promise() {
+            Ok(()) => Ok(()),
+            Err(error) => Err(io::Error::other(error.to_string())),
+        };
+        // SAFETY: one prctl(2) between fork and execve.
+        unsafe { command.pre_exec(promise) };
+    }
+    let ended = command.status().context("cannot start the copy")?;
+    if !ended.success() {
+        bail!("the copy ended with {ended}");
+    }
+    Ok(Provoked { error: io::Error::other("its set-user-ID bit had no effect"), syscall: "execve" })
 }
 
 fn stop(pid: u32, signal: i32) {

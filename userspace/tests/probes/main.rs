@@ -6,6 +6,7 @@
 )]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests say why they were skipped")]
 
+mod account;
 mod credentials;
 mod failures;
 mod floods;

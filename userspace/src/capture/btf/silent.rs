@@ -19,6 +19,8 @@ pub const OOM_LOCK: &str = "OOM locks of memory cgroups";
 pub const HIERARCHY: &str = "hierarchies of new cgroups";
 /// Which operation an io_uring was asked for.
 pub const IO_URING: &str = "operations of io_uring";
+/// What a new program's file says about its user.
+pub const EXEC: &str = "set-user-ID programs";
 /// What `mark_victim` passes.
 pub const VICTIM: &str = "OOM victims";
 
@@ -38,6 +40,11 @@ const FIELDS: &[Row] = &[
     (OOM_LOCK, "mem_cgroup", "oom_lock", Int(1), |o| &mut o.memcg_oom_lock),
     (HIERARCHY, "cgroup", "root", Pointer("cgroup_root"), |o| &mut o.cgroup_root),
     (HIERARCHY, "cgroup_root", "hierarchy_id", Int(4), |o| &mut o.root_hierarchy),
+    (EXEC, "linux_binprm", "file", Pointer("file"), |o| &mut o.bprm_file),
+    (EXEC, "linux_binprm", "filename", Text, |o| &mut o.bprm_filename),
+    (EXEC, "inode", "i_uid.val", Int(4), |o| &mut o.inode_uid),
+    (EXEC, "file", "f_path.mnt", Pointer("vfsmount"), |o| &mut o.file_mount),
+    (EXEC, "vfsmount", "mnt_flags", Int(4), |o| &mut o.mount_flags),
     // Of `atomic_long_t`, which is a structure without a name.
     (OOMS, "mem_cgroup", "memory_events_local", StructArray(""), |o| &mut o.memcg_ooms),
 ];

@@ -4,10 +4,10 @@ use super::{Decoded, Decoder, cgroups, text};
 use crate::capture::interest;
 use crate::capture::kills::{Level, MemoryAbove};
 use crate::capture::uring;
-use crate::model::{Abi, Errno, Failure, FailureKind, Killer, Stamp, Task};
+use crate::model::{Abi, Errno, Failure, FailureKind, IgnoredSetId, Killer, Stamp, Task};
 use diag_abi::{
-    IoUring, KernelKill, LEVEL_CGROUP, LEVEL_LOCK, LEVEL_OOMS, LEVEL_USAGE, MemoryLevel, ORIGIN_FORCED,
-    ORIGIN_KERNEL, Party, Signal, WITHOUT_CALL,
+    IgnoredSetUid, IoUring, KernelKill, LEVEL_CGROUP, LEVEL_LOCK, LEVEL_OOMS, LEVEL_USAGE, MemoryLevel,
+    ORIGIN_FORCED, ORIGIN_KERNEL, Party, Signal, WITHOUT_CALL,
 };
 
 /// The probes count pages of this size (x86-64).
@@ -44,6 +44,23 @@ impl Decoder {
             time: self.stamp(record.header.time_ns),
             task: self.party(&record.who),
             kind: FailureKind::IoUring { op, errno: Errno(record.errno as i32), user_data: record.user_data },
+            readings: vec![],
+        }
+    }
+
+    pub(super) fn ignored_set_uid(&self, record: &IgnoredSetUid) -> Failure {
+        let program = IgnoredSetId {
+            program: text(&record.name),
+            mode: record.mode & 0o7777,
+            owner: record.owner,
+            euid: record.euid,
+            no_new_privs: record.no_new_privs == 1,
+            nosuid: record.nosuid == 1,
+        };
+        Failure {
+            time: self.stamp(record.header.time_ns),
+            task: self.party(&record.who),
+            kind: FailureKind::IgnoredSetId(program),
             readings: vec![],
         }
     }

@@ -62,12 +62,14 @@ impl Ceiling {
 impl Judged<'_> {
     /// What was used and what is allowed, in words; what one call asked for where nothing counts what is used.
     pub(in crate::causes) fn numbers(&self) -> (String, String) {
-        let word = |n: Option<u64>| n.map_or_else(|| "an unknown number".into(), spaced);
+        let word = |n: Option<String>| n.unwrap_or_else(|| "an unknown number".into());
         let used = self.reached.and_then(|r| match (r.usage?, r.adds) {
-            (0, Some(asked)) => Some(asked),
-            (used, _) => Some(used),
+            (0, Some(asked)) => Some(spaced(asked)),
+            // Without what the call asked for, the first number would be below the ceiling.
+            (used, Some(asked)) if asked > 1 => Some(format!("{} + {}", spaced(used), spaced(asked))),
+            (used, _) => Some(spaced(used)),
         });
-        (word(used), word(self.reached.and_then(|r| r.ceiling)))
+        (word(used), word(self.reached.and_then(|r| r.ceiling).map(spaced)))
     }
 
     /// The proof, with the reading and the seen decider as its evidence.
@@ -103,8 +105,12 @@ pub(in crate::causes) fn cite(r: &Reading) -> String {
     };
     let hits = r.hits.map_or_else(String::new, |h| format!("; refusals counted there: {}", spaced(h)));
     let at = if r.scope.is_empty() { String::new() } else { format!(" of {}", r.scope) };
+    let asked = match r.adds {
+        Some(more) if more > 1 => format!(", {} more asked for", spaced(more)),
+        _ => String::new(),
+    };
     format!(
-        "{when} {}{at}: {} used, {} allowed{hits} ({})",
+        "{when} {}{at}: {} used{asked}, {} allowed{hits} ({})",
         r.limit,
         number(r.usage),
         number(r.ceiling),
@@ -143,6 +149,15 @@ mod tests {
         assert_eq!(judged(Some(10), Taken::AtInstant, Some("copy_process")), Some(Confidence::Proven));
         assert_eq!(judged(None, after, Some("pids_can_fork")), Some(Confidence::Likely));
         assert_eq!(judged(None, after, None), Some(Confidence::Possible));
+    }
+
+    #[test]
+    fn what_the_call_asked_for_is_said_where_only_it_is_over_the_ceiling() {
+        let asked = Reading { adds: Some(8), ..reading(&PIDS_MAX, 3, 10) };
+        assert!(cite(&asked).contains("3 used, 8 more asked for, 10 allowed"), "{}", cite(&asked));
+        let incident = incident("clone", Errno::EAGAIN, vec![asked]);
+        let judged = CEILING.judge(&Case { incident: &incident, path: None }).unwrap();
+        assert_eq!(judged.numbers(), ("3 + 8".into(), "10".into()));
     }
 
     #[test]

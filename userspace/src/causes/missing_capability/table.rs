@@ -139,10 +139,10 @@ pub(super) const TABLE: &[Row] = &[
     row("open openat openat2 readlink readlinkat", "CAP_SYS_PTRACE", Target, "__ptrace_may_access proc_mem_open proc_pid_get_link proc_fd_access_allowed mm_access", "to look into another process").eacces().when(when::inside_of_process).among_others(),
     row("open openat openat2 readlink readlinkat", "CAP_SYS_PTRACE", Target, "__ptrace_may_access mm_access", "to look into another process").when(when::inside_of_process).among_others(),
     row(KILL, "CAP_KILL", Target, "check_kill_permission kill_ok_by_cred", "to signal another user's process").when(when::killed_stranger),
-    row("setpriority", "CAP_SYS_NICE", First, "set_one_prio can_nice", "to raise its priority").eacces().among_others(),
     row("setpriority", "CAP_SYS_NICE", Target, "set_one_prio set_one_prio_perm", "to change another user's priority").among_others(),
     row("ioprio_set", "CAP_SYS_NICE", First, "ioprio_check_cap set_task_ioprio", "to take a real-time class of I/O").or("CAP_SYS_ADMIN").among_others(),
-    row(SCHEDULER, "CAP_SYS_NICE", First, "user_check_sched_setscheduler __sched_setscheduler", "to take a real-time policy").among_others(),
+    // For itself it might do with a resource limit, which is a cause of its own.
+    row(SCHEDULER, "CAP_SYS_NICE", First, "user_check_sched_setscheduler __sched_setscheduler check_same_owner", "to schedule another user's process").when(when::other_process).among_others(),
     row("sched_setaffinity", "CAP_SYS_NICE", Target, "sched_setaffinity", "to place another user's process"),
     row("mbind move_pages migrate_pages", "CAP_SYS_NICE", First, "kernel_mbind kernel_move_pages kernel_migrate_pages do_mbind", "to move other processes' pages").when(when::move_all).among_others(),
     row("prlimit64 setrlimit", "CAP_SYS_RESOURCE", First, "do_prlimit", "to raise a hard limit").when(when::own_limit),

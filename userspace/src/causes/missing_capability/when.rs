@@ -18,6 +18,12 @@ fn one_of(case: &Case<'_>, arg: &str, values: &[u64]) -> Option<bool> {
     number(case, arg).map(|value| values.contains(&value))
 }
 
+/// Scheduling of a process that is named, and not by a number of its own.
+pub(super) fn other_process(case: &Case<'_>) -> Option<bool> {
+    let task = &case.failure().task;
+    number(case, "pid").map(|pid| ![0, u64::from(task.pid), u64::from(task.tid)].contains(&pid))
+}
+
 /// Namespaces but that of users, which anybody may ask for (include/uapi/linux/sched.h).
 const NAMESPACES: u64 = 0x80 | 0x2_0000 | 0x200_0000 | 0x400_0000 | 0x800_0000 | 0x2000_0000 | 0x4000_0000;
 const NEWUSER: u64 = 0x1000_0000;

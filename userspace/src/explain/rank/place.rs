@@ -1,7 +1,7 @@
 //! Where an incident stands among the others of its answer: a cause of the failure, or something that was handled,
 //! asked, or done in consequence.
 
-use crate::model::{Errno, Explained, Fact, FailureKind, Killer, ObjectKind};
+use crate::model::{Confidence, Errno, Explained, Fact, FailureKind, Killer, ObjectKind};
 
 /// The better, the further down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,7 +13,11 @@ pub(super) enum Place {
 }
 
 pub(super) fn of(e: &Explained, all: &[Explained]) -> Place {
-    if is_cleared_away(e, all) || went_on(e, all) { Place::Beside } else { Place::Before }
+    if is_cleared_away(e, all) || went_on(e, all) || was_helper(e, all) {
+        Place::Beside
+    } else {
+        Place::Before
+    }
 }
 
 /// Killed by its own parent, or by that of others that failed: that is how a supervisor ends what has failed, a script its helpers, and a shell what runs
@@ -46,6 +50,21 @@ fn went_on(e: &Explained, all: &[Explained]) -> bool {
         let later = other.incident.failure.time.mono_ns > last;
         let became = theirs.comm != task.comm;
         theirs.pid == task.pid && theirs.start_ns == task.start_ns && later && (became || is_exec(other))
+    })
+}
+
+/// A helper that is not there, and whoever looked for it went on without: mount(8) tries mount.TYPE in a child before it
+/// mounts by itself. What that one was refused afterwards, for a reason that is known, is what failed.
+fn was_helper(e: &Explained, all: &[Explained]) -> bool {
+    if missing_program(e) != Some(ObjectKind::Absent) {
+        return false;
+    }
+    let (task, last) = (&e.incident.failure.task, e.incident.last.mono_ns);
+    all.iter().any(|other| {
+        let theirs = &other.incident.failure.task;
+        let known = other.findings.first().is_some_and(|f| f.confidence >= Confidence::Likely);
+        let later = other.incident.failure.time.mono_ns > last;
+        task.ppid == theirs.pid && task.comm == theirs.comm && later && known && !is_exec(other)
     })
 }
 

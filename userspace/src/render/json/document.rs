@@ -104,6 +104,15 @@ pub enum Failure {
         uid: u32,
         comm: String,
     },
+    /// A call succeeded, and did less than it was for: a set-user-ID bit without effect.
+    Silent {
+        what: String,
+        pid: u32,
+        tid: u32,
+        ppid: u32,
+        uid: u32,
+        comm: String,
+    },
     #[serde(rename = "io_uring")]
     IoUring {
         /// `openat`, `write`, …

@@ -3,12 +3,14 @@
 //! One loop over everything that can happen: the ring buffer has records, a call graph is complete, time
 //! has passed. What comes out are stories; judging them is `explain`'s, which needs no pipeline.
 
-use crate::attribute::{Ancestor, Index, at_work_for};
+mod owners;
+
+use crate::attribute::Index;
 use crate::capture::{
     btf::prototypes,
     cgroups, clock,
     engine::{self, EngineLog},
-    engines::{Engines, lineage},
+    engines::Engines,
     errno_watch::{CaptureError, ErrnoWatch, Scope},
     ftrace::{GraphCapture, GraphSpec, families},
     sampler,
@@ -313,23 +315,6 @@ impl Pipeline {
 }
 
 impl Pipeline {
-    /// Whose failure it is. Where nothing that is known so far says it, the processes above the failed one may be
-    /// engines at work; where an id is all there is, the engine's files have name and image.
-    fn owner(&mut self, failure: &Failure) -> Option<Container> {
-        if self.index.owner(failure).is_none() {
-            let above = lineage(&self.root, &failure.task);
-            let above: Vec<_> = above.iter().map(|p| Ancestor { comm: &p.comm, words: &p.words }).collect();
-            if let Some(container) = at_work_for(&above) {
-                self.index.at_work(container, failure);
-            }
-        }
-        let mut container = self.index.owner(failure)?.container;
-        if self.engines.complete(&self.root, &mut container, failure.time.mono_ns) {
-            self.index.complete(&container);
-        }
-        Some(container)
-    }
-
     /// Names the container that a killer ran in. Of kills among processes, a machine-wide watch tells those
     /// that came into a container from outside: people and init systems end processes all day. And an engine ends
     /// the process by which it failed to make a container: that failure is the story, not its end.

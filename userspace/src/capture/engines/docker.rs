@@ -16,6 +16,15 @@ pub(super) fn find(root: &Root, id: &str) -> Option<Found> {
     })
 }
 
+/// The names of all containers.
+pub(super) fn names(root: &Root) -> Vec<String> {
+    let folders =
+        data_roots(root).into_iter().filter_map(|folder| fs::read_dir(folder.join("containers")).ok());
+    let name =
+        |entry: fs::DirEntry| read(&fs::read_to_string(entry.path().join("config.v2.json")).ok()?)?.name;
+    folders.flatten().filter_map(Result::ok).filter_map(name).collect()
+}
+
 fn data_roots(root: &Root) -> Vec<PathBuf> {
     let mut out = folders(root, &["dockerd"], "--data-root", DEFAULT);
     // Where the option is not given, the file may name it (dockerd(8)).

@@ -325,7 +325,7 @@ mod tests {
         assert_eq!((container.name, container.image.as_deref()), (None, Some("bb:1")));
         assert_eq!(container.state.as_deref(), Some("never created; one of web, db"));
         let unnamed = asked_for(&[of("podman run bb:1").unwrap()], None, "podman-7").unwrap();
-        assert_eq!((unnamed.label(), unnamed.state), ("podman-7", None));
+        assert_eq!((unnamed.label(), unnamed.state.as_ref()), ("podman-7", None));
         assert_eq!(asked_for(&[], None, "x"), None);
     }
 }

@@ -44,7 +44,7 @@ async fn watch(args: &Args, global: &Global) -> anyhow::Result<Outcome> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
     let mut journal = Writer::open(&global.journal, Bounds::default())?;
-    let spec = Spec { tree: None, engine_root: global.root.clone(), graphs: !args.no_graph };
+    let spec = Spec { tree: None, words: vec![], engine_root: global.root.clone(), graphs: !args.no_graph };
     let mut pipeline = Pipeline::start(&spec)?;
     let mut session = Session { json: args.form.is_json(), kept: HashMap::new(), found: false };
     announce(&pipeline, global);

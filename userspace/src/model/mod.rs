@@ -19,6 +19,7 @@ mod netlink;
 mod number;
 mod observation;
 mod reading;
+mod said;
 mod socket;
 mod syscall;
 
@@ -26,7 +27,9 @@ pub use container::{CgroupId, Container};
 pub use cost::{Cost, Programs};
 pub use credentials::{Credentials, FIRST_USER_NAMESPACE, Owners};
 pub use errno::Errno;
-pub use explanation::{Confidence, Explained, Explanation, Finding, Knob, KnobKind, Path, Remedy, RuledOut};
+pub use explanation::{
+    Confidence, Ended, Evidence, Explained, Explanation, Finding, Knob, KnobKind, Path, Remedy, RuledOut,
+};
 pub(crate) use fact::keyed;
 pub use fact::{
     BlockDevice, Cgroup, Cpuset, Fact, FileKind, FileSystem, Files, Head, Identity, MountSeen, Mounting,
@@ -43,5 +46,6 @@ pub use netlink::{Netlink, netlink_label};
 pub use number::spaced;
 pub use observation::{ContainerEvent, Observation};
 pub use reading::{Owner, Reading, Suspect, Taken};
+pub use said::{Chain, Said};
 pub use socket::{Address, NetPlace, Socket};
 pub use syscall::Abi;

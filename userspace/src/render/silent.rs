@@ -42,6 +42,7 @@ pub(super) fn said(e: &Explained) -> String {
                 errno.sentence()
             )
         }
-        FailureKind::Syscall { .. } | FailureKind::UserspaceText { .. } => "said so itself".into(),
+        FailureKind::UserspaceText { text, .. } => format!("said so itself: {text}"),
+        FailureKind::Syscall { .. } => "failed".into(),
     }
 }

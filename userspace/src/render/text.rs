@@ -156,6 +156,11 @@ fn headline(out: &mut String, e: &Explained, o: Options) {
 }
 
 fn who(e: &Explained) -> String {
+    if let (None, FailureKind::UserspaceText { process, .. }) =
+        (&e.incident.container, &e.incident.failure.kind)
+    {
+        return process.clone();
+    }
     match &e.incident.container {
         Some(c) => named(c),
         None => {
@@ -199,7 +204,7 @@ fn said(out: &mut String, e: &Explained) {
             let _ = writeln!(out, "  {}; no system call returned it.", silent::said(e));
         }
         FailureKind::UserspaceText { text, process } => {
-            let _ = writeln!(out, "  {process} said \"{text}\"; no system call failed that way.");
+            let _ = writeln!(out, "  {process} said \"{text}\".");
         }
     }
 }
@@ -211,7 +216,9 @@ fn finding(out: &mut String, f: &Finding, o: Options) {
 
 fn unknown(out: &mut String, e: &Explained, o: Options) {
     let s = o.theme.weak;
-    let _ = writeln!(out, "  No cause that diag knows fits.   {s}unknown{s:#}");
+    if !matches!(e.incident.failure.kind, FailureKind::UserspaceText { .. }) {
+        let _ = writeln!(out, "  No cause that diag knows fits.   {s}unknown{s:#}");
+    }
     for n in &e.next {
         row(out, o, "next", n);
     }
@@ -234,6 +241,16 @@ fn facts(out: &mut String, e: &Explained, o: Options) {
         }
     } else if let Some(why) = &i.no_graph {
         row(out, o, "path", &format!("not seen: {why}"));
+    }
+    if let Some(chain) = &e.chain {
+        row(out, o, "told as", &format!("{}: {}", chain.by, chain.text));
+        if !chain.keeps_errno {
+            row(out, o, "", "the kernel's errno was lost on the way there");
+        }
+        row(out, o, "from there", &chain.links.join(" ▸ "));
+    }
+    if matches!(i.failure.kind, FailureKind::UserspaceText { .. }) {
+        return;
     }
     let t = &i.failure.task;
     let ns = t.mnt_ns.map_or_else(String::new, |n| format!(", mount namespace {n}"));

@@ -4,15 +4,20 @@
 //! the running engine's command line, else the default is taken. An engine writes them before the container runs
 //! and removes them with it, so they are looked up as soon as a failure names the container.
 
+mod bolt;
 mod containerd;
 mod docker;
 mod layers;
 mod lineage;
 mod podman;
 mod programs;
+mod remembered;
+mod words;
 
 pub use lineage::{Process, lineage};
 pub use programs::{Program, clients, daemons};
+pub use remembered::{Remembered, remembered};
+pub use words::{Spoken, spoken};
 
 use crate::limits::read::Root;
 use crate::model::Container;

@@ -95,10 +95,11 @@ fn by_its_words(
         engine => daemon.comm == engine,
     });
     let pid = daemon.as_ref().map_or(0, |daemon| daemon.pid);
+    let comm = daemon.map_or_else(|| container.engine.clone(), |daemon| daemon.comm);
     let arg = Arg { name: "target".into(), value: ArgValue::Text(spoken.object.clone()) };
     let mut failure = Failure {
         time,
-        task: Task { pid, tid: pid, comm: container.engine.clone(), ..Task::default() },
+        task: Task { pid, tid: pid, comm, ..Task::default() },
         kind: FailureKind::Syscall {
             name: spoken.syscall.into(),
             nr: 0,

@@ -92,8 +92,10 @@ fn chain(said: &Said, e: &Explained, keeps_errno: bool) -> Chain {
     let mut links = phrases(&said.text);
     let task = &e.incident.failure.task;
     let who = format!("{} (pid {})", task.comm, task.pid);
+    let was_seen = e.incident.host.capture.errno_watch.is_yes();
     links.push(match &e.incident.failure.kind {
-        FailureKind::Syscall { name, errno, .. } => format!("{name}(2) of {who}: {errno}"),
+        FailureKind::Syscall { name, errno, .. } if was_seen => format!("{name}(2) of {who}: {errno}"),
+        FailureKind::Syscall { name, errno, .. } => format!("{name}(2), it seems: {errno}"),
         _ => format!("the end of {who}"),
     });
     links.extend(e.path.as_ref().and_then(|path| path.decider.clone()));

@@ -7,6 +7,7 @@ const RUNC: &str = "docker: Error response from daemon: failed to create shim ta
 
 fn failed(call: &str, errno: Errno, target: &str) -> Explained {
     let mut incident = blank(&Evidence::default());
+    incident.host.capture.errno_watch = Availability::yes("sys_exit");
     let args = vec![Arg { name: "target".into(), value: ArgValue::Text(target.into()) }];
     incident.failure.task = Task { pid: 7, comm: "runc:[2:INIT]".into(), ..Task::default() };
     incident.failure.kind = FailureKind::Syscall { name: call.into(), nr: 0, abi: Abi::Native, errno, args };

@@ -68,7 +68,8 @@ impl Pipeline {
     /// for it meanwhile.
     fn asked_for(&self, failure: &Failure, above: &[Process], layer: Option<&str>) -> Option<Container> {
         let comm = failure.task.comm.as_str();
-        let own = above.iter().find_map(|process| request_of(&process.words));
+        let own =
+            above.iter().find_map(|process| request_of(&process.words)).filter(|r| r.engine != "docker");
         let waiting = match own {
             Some(request) => vec![request],
             None if comm == "dockerd" => self.waiting_for_docker(layer),

@@ -243,7 +243,8 @@ fn facts(out: &mut String, e: &Explained, o: Options) {
         row(out, o, "path", &format!("not seen: {why}"));
     }
     if let Some(chain) = &e.chain {
-        row(out, o, "told as", &format!("{}: {}", chain.by, chain.text));
+        let text = chain.text.strip_prefix(&format!("{}: ", chain.by)).unwrap_or(&chain.text);
+        row(out, o, "told as", &format!("{}: {text}", chain.by));
         if !chain.keeps_errno {
             row(out, o, "", "the kernel's errno was lost on the way there");
         }

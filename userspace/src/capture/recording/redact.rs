@@ -44,7 +44,8 @@ fn text_of(text: &str) -> String {
 /// `NAME=value`, `--name value` and `name: value`, where the name is one of those.
 fn values(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut hide = false;
+    // The value follows; or, in JSON, the colon behind the name's quotation mark.
+    let (mut hide, mut named) = (false, false);
     for piece in text.split_inclusive(is_border) {
         let (word, border) = match piece.char_indices().next_back().filter(|(_, last)| is_border(*last)) {
             Some((at, _)) => piece.split_at(at),
@@ -59,8 +60,10 @@ fn values(text: &str) -> String {
             let lower = word.to_lowercase();
             let is_secret = SECRET.iter().any(|name| lower.contains(name)) && !lower.contains('/');
             let names_a_value = matches!(border, "=" | ":") || border == " " && word.starts_with("--");
-            hide =
-                hide && word.is_empty() || is_secret && names_a_value || lower == "bearer" && border == " ";
+            let in_json = named && word.is_empty() && border == ":";
+            named = is_secret && border == "\"";
+            let goes_on = hide && word.is_empty();
+            hide = in_json || goes_on || is_secret && names_a_value || lower == "bearer" && border == " ";
         }
         out += border;
     }

@@ -10,22 +10,28 @@ use aya_ebpf::helpers::generated;
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use diag_abi::UNRESOLVED;
+use diag_abi::bounds::TREE_BESIDE;
 
 /// Whether the thread group `tgid`, to which the current `task` belongs, is in the tree.
 #[inline(always)]
 pub(crate) fn contains(tgid: u32, task: u64) -> bool {
-    let Some(known) = TREE.get_ptr_mut(tgid) else {
-        return false;
-    };
+    side(tgid, task).is_some()
+}
+
+/// On which side of the tree it is: 0, or `TREE_BESIDE`; `None` when it is not in the tree.
+#[inline(always)]
+fn side(tgid: u32, task: u64) -> Option<u64> {
+    let entry = TREE.get_ptr_mut(tgid)?;
     let start = group_start_ns(task);
     // SAFETY: a pointer to a live map value.
     unsafe {
-        if *known == 0 {
+        let (known, side) = (*entry & !TREE_BESIDE, *entry & TREE_BESIDE);
+        if known == 0 {
             // Added by user space, which knows only the number: from now on this very process.
-            *known = start;
-            return true;
+            *entry = start | side;
+            return Some(side);
         }
-        *known == start || start == 0
+        if known == start || start == 0 { Some(side) } else { None }
     }
 }
 
@@ -38,13 +44,14 @@ pub(crate) fn follow_fork(ctx: RawTracePointContext) -> i32 {
     let (pid_tgid, task) =
         unsafe { (generated::bpf_get_current_pid_tgid(), generated::bpf_get_current_task()) };
     let parent_tgid = (pid_tgid >> 32) as u32;
-    if offset!(task_tgid) == UNRESOLVED || !contains(parent_tgid, task as u64) {
+    if offset!(task_tgid) == UNRESOLVED {
         return 0;
     }
+    let Some(side) = side(parent_tgid, task as u64) else { return 0 };
     let tgid = field::<u32>(child, offset!(task_tgid));
     // A new thread is in its group's entry already.
     if tgid != 0 && tgid != parent_tgid {
-        let _ = TREE.insert(tgid, group_start_ns(child), 0);
+        let _ = TREE.insert(tgid, group_start_ns(child) | side, 0);
     }
     0
 }

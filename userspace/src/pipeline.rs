@@ -3,12 +3,15 @@
 //! One loop over everything that can happen: the ring buffer has records, a call graph is complete, time
 //! has passed. What comes out are stories; judging them is `explain`'s, which needs no pipeline.
 
-use crate::attribute::{Ancestor, Index, at_work_for};
+mod beside;
+mod owners;
+
+use crate::attribute::Index;
 use crate::capture::{
     btf::prototypes,
     clock,
     engine::{self, EngineLog},
-    engines::{Engines, lineage},
+    engines::Engines,
     errno_watch::{CaptureError, ErrnoWatch, Scope},
     ftrace::{GraphCapture, GraphSpec, families},
     sampler,
@@ -20,6 +23,7 @@ use crate::model::{
     Availability, CaptureState, Container, Cost, Errno, Failure, FailureKind, Graph, GraphSource, Host,
     Killer, Loss, Observation, Stamp,
 };
+use beside::Beside;
 use std::{path::PathBuf, time::Duration};
 use tokio::sync::mpsc;
 
@@ -42,6 +46,8 @@ const MEMORY_MAX: &str = "memory.max";
 pub struct Spec {
     /// This process and whatever it starts, for every errno; the whole machine otherwise.
     pub tree: Option<u32>,
+    /// That process's command, as far as it tells what engines are asked for.
+    pub words: Vec<String>,
     pub engine_root: PathBuf,
     /// Trace kernel paths where this kernel allows it.
     pub graphs: bool,
@@ -67,6 +73,8 @@ pub struct Pipeline {
     host: Host,
     /// One process tree is watched, not the machine.
     tree: bool,
+    /// What engines do for that tree.
+    beside: Option<Beside>,
     cost: Cost,
     accounted_ns: u64,
     /// What holds the tree back without refusing anything, and when it was last looked for.
@@ -112,6 +120,12 @@ impl Pipeline {
             Some(tracing) => tracing.capture.returns().clone(),
             None => Availability::no("they come with function_graph"),
         };
+        let root = Root::default();
+        let beside = spec.tree.map(|_| Beside::follow(&root, &mut watch, &spec.words));
+        let daemons = match &beside {
+            Some(beside) => beside.state(),
+            None => Availability::no("the whole machine is watched"),
+        };
         // Last: from here on every failure of the tree is a record, and nothing of ours is in its way.
         if let Some(pid) = spec.tree {
             watch.follow(pid)?;
@@ -129,10 +143,11 @@ impl Pipeline {
                 kills,
                 io_uring,
                 netlink,
+                daemons,
             },
         };
         Ok(Self {
-            root: Root::default(),
+            root,
             watch,
             graphs,
             engine: EngineLog::open(&spec.engine_root),
@@ -141,6 +156,7 @@ impl Pipeline {
             correlator: Correlator::new(host.clone(), source),
             host,
             tree: spec.tree.is_some(),
+            beside,
             cost: Cost::default(),
             accounted_ns: 0,
             stalls: spec.tree.map(Stalls::new),
@@ -184,6 +200,7 @@ impl Pipeline {
         let mut out = Vec::new();
         // Identities first: the engine writes them before the failures they explain.
         self.engine_events(&mut out);
+        self.look_for_clients();
         for observation in self.watch.drain() {
             if let Observation::Failure(failure) = observation {
                 self.failure(failure, &mut out);
@@ -280,6 +297,9 @@ impl Pipeline {
     }
 
     fn failure(&mut self, mut failure: Failure, out: &mut Vec<Event>) {
+        if !self.may_matter(&failure) {
+            return;
+        }
         self.index.seen(&failure);
         let sampled = sampler::sample(&self.root, self.watch.cgroups(), &mut failure);
         let mut paths = self.watch.cgroups().paths(&self.root, &failure.task);
@@ -287,7 +307,9 @@ impl Pipeline {
         paths.extend(failure.readings.iter().filter(|r| r.limit == MEMORY_MAX).map(|r| r.scope.clone()));
         self.index.learn_paths(&failure.task, &paths);
         let container = self.owner(&failure);
-        if !self.is_worth_telling(&mut failure, container.as_ref()) {
+        if !self.is_ours(&failure, container.as_ref())
+            || !self.is_worth_telling(&mut failure, container.as_ref())
+        {
             return;
         }
         if let Some(c) = &container {
@@ -313,23 +335,6 @@ impl Pipeline {
 }
 
 impl Pipeline {
-    /// Whose failure it is. Where nothing that is known so far says it, the processes above the failed one may be
-    /// engines at work; where an id is all there is, the engine's files have name and image.
-    fn owner(&mut self, failure: &Failure) -> Option<Container> {
-        if self.index.owner(failure).is_none() {
-            let above = lineage(&self.root, &failure.task);
-            let above: Vec<_> = above.iter().map(|p| Ancestor { comm: &p.comm, words: &p.words }).collect();
-            if let Some(container) = at_work_for(&above) {
-                self.index.at_work(container, failure);
-            }
-        }
-        let mut container = self.index.owner(failure)?.container;
-        if self.engines.complete(&self.root, &mut container, failure.time.mono_ns) {
-            self.index.complete(&container);
-        }
-        Some(container)
-    }
-
     /// Names the container that a killer ran in. Of kills among processes, a machine-wide watch tells those
     /// that came into a container from outside: people and init systems end processes all day. And an engine ends
     /// the process by which it failed to make a container: that failure is the story, not its end.

@@ -29,8 +29,7 @@ fn compare(path: &Path, now: &str) {
 }
 
 fn answer(recording: Recording) -> diag::model::Explanation {
-    let Recording { host, container, incidents, loss, cost, .. } = recording;
-    explain::explain(host, container, incidents, (loss, cost), explain::Options::default())
+    explain::explain(recording.evidence, explain::Options::default())
 }
 
 #[test]
@@ -44,7 +43,7 @@ fn every_recorded_case_gives_its_report() {
         }
         let recording = Recording::read(&path).unwrap();
         // Twelve seconds after its last incident, so that "ago" is always the same.
-        let last = recording.incidents.iter().map(|i| i.last.unix_ns).max().unwrap();
+        let last = recording.evidence.incidents.iter().map(|i| i.last.unix_ns).max().unwrap();
         let explanation = answer(recording);
         let options = render::text::Options {
             theme: render::theme::Theme::plain(),

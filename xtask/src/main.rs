@@ -14,6 +14,7 @@ mod cache;
 mod cpio;
 mod debian;
 mod demo;
+mod engines;
 mod faults;
 mod guest;
 mod initramfs;
@@ -51,6 +52,8 @@ enum Verb {
     Vm(vm::Options),
     /// Run every fault of the catalogue on real kernels and write the table of docs/accuracy.md
     Faults(faults::Options),
+    /// Let every engine meet every limit on this machine, and write the table of docs/accuracy.md
+    Engines(engines::Options),
     /// Measure what watching costs, beside other tools
     Bench(bench::Options),
     /// What the bench measures
@@ -80,6 +83,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Tidy => tidy::run(),
         Verb::Vm(options) => vm::run(&options),
         Verb::Faults(options) => faults::run(&options),
+        Verb::Engines(options) => engines::run(&options),
         Verb::Bench(options) => bench::run(&options),
         Verb::BenchLoops(options) => bench::loops::run(&options).map(|()| ExitCode::SUCCESS),
     }

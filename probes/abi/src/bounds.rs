@@ -59,6 +59,10 @@ pub const FLOOD_KEYS: u32 = 8192;
 /// Processes of a followed tree. Least recently seen ones are forgotten first.
 pub const TREE_PROCESSES: u32 = 16384;
 
+/// In the tree map's value, beside the start time: an engine's daemon, or what came of one, which works for the
+/// followed command without being its child. Boot times stay below for two centuries.
+pub const TREE_BESIDE: u64 = 1 << 63;
+
 /// Threads whose last netlink answer and last sentence of the kernel are remembered.
 pub const NETLINK_THREADS: u32 = 1024;
 

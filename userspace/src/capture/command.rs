@@ -3,6 +3,8 @@
 //! fork(2) by hand because `std::process::Command` returns only after exec, and by then the first system
 //! calls are over. Between fork and exec the child makes async-signal-safe calls only (signal-safety(7)).
 
+use super::hearing::{self, Ends, Hearing};
+use crate::model::Ended;
 use nix::{
     sys::wait::{WaitPidFlag, WaitStatus, waitpid},
     unistd::{ForkResult, Pid, fork, pipe2},
@@ -10,7 +12,7 @@ use nix::{
 use std::{
     ffi::{CString, OsStr, OsString},
     io,
-    os::fd::OwnedFd,
+    os::fd::{AsRawFd, OwnedFd},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
@@ -20,19 +22,14 @@ use std::{
 pub struct Waiting {
     pub pid: u32,
     gate: OwnedFd,
+    stderr: OwnedFd,
 }
 
 /// A command that runs.
 #[derive(Debug)]
 pub struct Running {
     pub pid: u32,
-}
-
-/// How a command ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    Code(i32),
-    Signal(i32),
+    hearing: Hearing,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -56,13 +53,14 @@ impl Waiting {
         let mut pointers: Vec<*const libc::c_char> = argv.iter().map(|a| a.as_ptr()).collect();
         pointers.push(std::ptr::null());
         let (wait, gate) = pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+        let Ends { ours, commands } = hearing::ends()?;
         // SAFETY: the child only makes async-signal-safe calls (read, dup2, execv, _exit) on memory that
         // was prepared before the fork.
         match unsafe { fork() }? {
-            ForkResult::Parent { child } => Ok(Self { pid: child.as_raw() as u32, gate }),
+            ForkResult::Parent { child } => Ok(Self { pid: child.as_raw() as u32, gate, stderr: ours }),
             ForkResult::Child => {
                 drop(gate);
-                child(&wait, &path, &pointers, stdout_to_stderr)
+                child(&wait, &path, &pointers, stdout_to_stderr, &commands)
             }
         }
     }
@@ -71,16 +69,26 @@ impl Waiting {
     pub fn release(self) -> Running {
         // One byte means go; if the child is gone already, waiting for it tells.
         let _ = nix::unistd::write(&self.gate, b"g");
-        Running { pid: self.pid }
+        Running { pid: self.pid, hearing: Hearing::start(self.stderr) }
     }
 }
 
 /// The child's side: wait for the word, then become the command. A closed gate without a word means that
 /// diag died or gave up, and nothing must be run.
-fn child(wait: &OwnedFd, path: &CString, argv: &[*const libc::c_char], stdout_to_stderr: bool) -> ! {
+fn child(
+    wait: &OwnedFd,
+    path: &CString,
+    argv: &[*const libc::c_char],
+    stdout_to_stderr: bool,
+    stderr: &OwnedFd,
+) -> ! {
     let mut word = [0u8; 1];
     let go = matches!(nix::unistd::read(wait, &mut word), Ok(1));
-    if go && (!stdout_to_stderr || stderr_as_stdout()) {
+    // In this order: what the command prints is not what it complains of.
+    if go
+        && (!stdout_to_stderr || becomes(libc::STDERR_FILENO, libc::STDOUT_FILENO))
+        && becomes(stderr.as_raw_fd(), libc::STDERR_FILENO)
+    {
         // SAFETY: `path` and `argv` are NUL-terminated and live; execv returns only on failure.
         unsafe { libc::execv(path.as_ptr(), argv.as_ptr()) };
     }
@@ -89,9 +97,9 @@ fn child(wait: &OwnedFd, path: &CString, argv: &[*const libc::c_char], stdout_to
     unsafe { libc::_exit(code) }
 }
 
-fn stderr_as_stdout() -> bool {
-    // SAFETY: dup2 on the process's own standard descriptors.
-    unsafe { libc::dup2(libc::STDERR_FILENO, libc::STDOUT_FILENO) >= 0 }
+fn becomes(from: i32, to: i32) -> bool {
+    // SAFETY: dup2 on the process's own descriptors.
+    unsafe { libc::dup2(from, to) >= 0 }
 }
 
 impl Running {
@@ -103,6 +111,11 @@ impl Running {
             Ok(_) => Ok(None),
             Err(e) => Err(e.into()),
         }
+    }
+
+    /// What it said on stderr, the last of it.
+    pub fn said(self) -> String {
+        self.hearing.end()
     }
 
     /// Passes a signal on, as a shell would.
@@ -141,8 +154,9 @@ mod tests {
         assert_eq!(wait(&waiting.release()), Ended::Code(7));
         // A gate that closes without a word runs nothing.
         let dropped = Waiting::prepare(&["sh".into(), "-c".into(), "exit 7".into()], false).unwrap();
-        let running = Running { pid: dropped.pid };
-        drop(dropped);
+        let Waiting { pid, gate, stderr } = dropped;
+        let running = Running { pid, hearing: Hearing::start(stderr) };
+        drop(gate);
         assert_ne!(wait(&running), Ended::Code(7));
     }
 
@@ -150,5 +164,14 @@ mod tests {
     fn a_name_that_does_not_exist_is_said_before_anything_starts() {
         let err = Waiting::prepare(&["no-such-command-here".into()], false).unwrap_err();
         assert!(err.to_string().contains("no-such-command-here"), "{err}");
+    }
+
+    #[test]
+    fn what_it_says_on_stderr_is_heard() {
+        let waiting =
+            Waiting::prepare(&["sh".into(), "-c".into(), "echo no >&2; exit 3".into()], false).unwrap();
+        let running = waiting.release();
+        assert_eq!(wait(&running), Ended::Code(3));
+        assert_eq!(running.said(), "no\n");
     }
 }

@@ -20,7 +20,9 @@ use super::ring::RingReader;
 use super::uring;
 use crate::limits::read::Root;
 use crate::model::{Abi, Availability, Cost, Errno, Observation};
-use diag_abi::bounds::{RING_BYTES, RING_BYTES_TREE, WHOLE_PER_WINDOW, WHOLE_PER_WINDOW_TREE, WINDOW_NS};
+use diag_abi::bounds::{
+    RING_BYTES, RING_BYTES_TREE, TREE_BESIDE, WHOLE_PER_WINDOW, WHOLE_PER_WINDOW_TREE, WINDOW_NS,
+};
 use diag_abi::{
     ABI_COMPAT, ABI_IO_URING, ABI_NETLINK, Config, FloodKey, FloodValue, Loss, MODE_MACHINE, MODE_TREE,
     Record,
@@ -202,14 +204,28 @@ impl ErrnoWatch {
     /// Adds a process to the tree. Children it already has are not followed, so call this before it
     /// starts any.
     pub fn follow(&mut self, pid: u32) -> Result<(), CaptureError> {
+        self.add(pid, 0)
+    }
+
+    /// Adds an engine's daemon, and what it starts from now on, beside the tree: it works for whoever asks.
+    pub fn follow_beside(&mut self, pid: u32) -> Result<(), CaptureError> {
+        self.add(pid, TREE_BESIDE)
+    }
+
+    // The probe learns the start time when it first sees the process.
+    fn add(&mut self, pid: u32, side: u64) -> Result<(), CaptureError> {
         if self.scope != Scope::Tree {
             return Err(CaptureError::NotATree);
         }
-        // 0: the probe learns the start time when it first sees the process.
-        self.maps.tree.insert(pid, 0, 0).map_err(|error| CaptureError::Refused {
+        self.maps.tree.insert(pid, side, 0).map_err(|error| CaptureError::Refused {
             what: format!("following process {pid}"),
             why: error.to_string(),
         })
+    }
+
+    /// Whether a process is in the tree: `Some(true)` beside it, as a daemon or one's child.
+    pub fn is_beside(&self, pid: u32) -> Option<bool> {
+        self.maps.tree.get(&pid, 0).ok().map(|entry| entry & TREE_BESIDE != 0)
     }
 
     /// Waits until there may be something to drain.

@@ -67,6 +67,50 @@ impl KernelLog {
     }
 }
 
+/// A kill that the log still has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct OomKill {
+    pub(super) pid: u32,
+    pub(super) comm: String,
+    /// When, on the kernel's clock.
+    pub(super) mono_ns: u64,
+    /// The victim's cgroup.
+    pub(super) cgroup: Option<String>,
+    /// The one whose limit it was; `None`: the machine's.
+    pub(super) served: Option<String>,
+}
+
+/// The OOM kills in the cgroup of this container, oldest first, as far as the log goes back.
+pub(super) fn kills_of(id: &str) -> Vec<OomKill> {
+    let Ok(mut file) = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(LOG) else {
+        return Vec::new();
+    };
+    let mut record = [0; RECORD];
+    let mut kills = Vec::new();
+    loop {
+        match file.read(&mut record) {
+            Ok(0) => return kills,
+            Ok(bytes) => kills.extend(kill_of(&String::from_utf8_lossy(&record[..bytes]), id)),
+            Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::Interrupted) => {}
+            Err(_) => return kills,
+        }
+    }
+}
+
+fn kill_of(record: &str, id: &str) -> Option<OomKill> {
+    let said = parse(record)?;
+    let text = record.lines().next()?;
+    let cgroup = between(text, ",task_memcg=", ",task=")?;
+    if !cgroup.contains(id) {
+        return None;
+    }
+    // `priority,sequence,microseconds,flags;text`
+    let microseconds: u64 = text.split(',').nth(2)?.parse().ok()?;
+    let comm = between(text, ",task=", ",pid=")?.to_owned();
+    let cgroup = Some(cgroup.to_owned());
+    Some(OomKill { pid: said.pid, comm, mono_ns: microseconds * 1000, cgroup, served: said.cgroup })
+}
+
 /// A record: `6,1234,98765,-;text`, and lines of details below.
 fn parse(record: &str) -> Option<Said> {
     let (_, text) = record.split_once(';')?;
@@ -96,6 +140,10 @@ mod tests {
         let memcg = "6,612,9876543,-;oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=ab,mems_allowed=0,\
                      oom_memcg=/docker/ab,task_memcg=/docker/ab/app,task=java,pid=4711,uid=1000\n SUBSYSTEM=x\n";
         assert_eq!(parse(memcg), Some(Said { pid: 4711, cgroup: Some("/docker/ab".into()) }));
+        let kill = kill_of(memcg, "ab").unwrap();
+        assert_eq!((kill.pid, kill.comm.as_str(), kill.mono_ns), (4711, "java", 9_876_543_000));
+        assert_eq!(kill.cgroup.as_deref(), Some("/docker/ab/app"));
+        assert_eq!(kill_of(memcg, "cd"), None);
         let global = "6,1,2,-;oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,\
                       global_oom,task_memcg=/a,task=dd,pid=7,uid=0\n";
         assert_eq!(parse(global), Some(Said { pid: 7, cgroup: None }));

@@ -8,6 +8,7 @@ mod explain;
 mod graph;
 mod outcome;
 mod repro;
+mod service;
 mod watch;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -81,6 +82,8 @@ enum Verb {
     Repro(repro::Args),
     /// What this kernel and these privileges allow, and what would help.
     Doctor(doctor::Args),
+    /// Keep `diag watch` running, from before the engines start.
+    Service(service::Args),
     #[command(flatten)]
     Engine(Box<engine::EngineVerb>),
 }
@@ -111,6 +114,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Verb::Causes(args) => causes::run(args),
         Verb::Repro(args) => repro::run(&args, &global),
         Verb::Doctor(args) => doctor::run(args, &global),
+        Verb::Service(args) => service::run(&args, &global),
         Verb::Engine(verb) => Ok(Outcome::Code(engine::dispatch(*verb, &global.root)?)),
     }
 }

@@ -1,5 +1,8 @@
 //! `diag watch`: each kernel refusal as it happens, kept in the journal.
 
+mod counts;
+mod filter;
+
 use super::{Form, Global, outcome, outcome::Outcome};
 use crate::{
     capture::clock,
@@ -11,24 +14,39 @@ use crate::{
     render,
 };
 use anyhow::Context;
+use counts::{By, Counts};
+use filter::Filter;
 use std::collections::HashMap;
+use std::io::IsTerminal;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
-#[derive(Debug, Clone, Copy, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
     /// Do not trace kernel paths, even where the kernel allows it.
     #[arg(long)]
     no_graph: bool,
     #[command(flatten)]
+    filter: Filter,
+    /// Count, and show the counts as they grow, instead of each failure.
+    #[arg(long, value_enum, value_name = "WHAT")]
+    by: Option<By>,
+    #[command(flatten)]
     form: Form,
 }
+
+/// How often counts are shown anew.
+const SHOWN_EVERY: Duration = Duration::from_secs(1);
 
 /// Repetitions are reported when the count has doubled, so that a flood stays readable.
 #[derive(Debug)]
 struct Kept {
     row: i64,
     said: u64,
-    line: String,
+    counted: u64,
+    /// What it is called where it is told, and counted under; `None` when it is only kept.
+    line: Option<String>,
+    key: String,
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<Outcome> {
@@ -44,23 +62,29 @@ async fn watch(args: &Args, global: &Global) -> anyhow::Result<Outcome> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
     let mut journal = Writer::open(&global.journal, Bounds::default())?;
-    let spec = Spec { tree: None, engine_root: global.root.clone(), graphs: !args.no_graph };
+    let spec = Spec { tree: None, words: vec![], engine_root: global.root.clone(), graphs: !args.no_graph };
     let mut pipeline = Pipeline::start(&spec)?;
-    let mut session = Session { json: args.form.is_json(), kept: HashMap::new(), found: false };
+    let counts = args.by.map(Counts::new);
+    let json = args.form.is_json();
+    let filter = args.filter.clone();
+    let mut session = Session { json, filter, counts, kept: HashMap::new(), found: false };
+    let mut clock = tokio::time::interval(SHOWN_EVERY);
     announce(&pipeline, global);
     loop {
         let events = tokio::select! {
             events = pipeline.next() => events.context("reading from the kernel failed")?,
+            _ = clock.tick(), if session.counts.is_some() => {
+                session.show_counts()?;
+                continue;
+            }
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
         };
         session.take(events, &pipeline, &mut journal)?;
     }
-    let rest = pipeline
-        .finish(std::time::Duration::from_millis(500))
-        .await
-        .context("reading from the kernel failed")?;
+    let rest = pipeline.finish(Duration::from_millis(500)).await.context("reading from the kernel failed")?;
     session.take(rest, &pipeline, &mut journal)?;
+    session.show_counts()?;
     Ok(if session.found { Outcome::Found } else { Outcome::Nothing })
 }
 
@@ -79,6 +103,8 @@ fn announce(pipeline: &Pipeline, global: &Global) {
 
 struct Session {
     json: bool,
+    filter: Filter,
+    counts: Option<Counts>,
     kept: HashMap<Key, Kept>,
     found: bool,
 }
@@ -93,9 +119,8 @@ impl Session {
                     let row = journal.insert(&incident)?;
                     let explained = explain::explain_one(*incident, explain::Options::default());
                     self.found |= !explained.findings.is_empty();
-                    let line = render::text::line(&explained);
-                    self.say(&explained, pipeline)?;
-                    self.kept.insert(key, Kept { row, said: 1, line });
+                    let kept = self.first(&explained, pipeline, row)?;
+                    self.kept.insert(key, kept);
                 }
                 Event::Story(Story::Again { key, count, last }) => self.again(&key, count, last, journal)?,
             }
@@ -103,10 +128,34 @@ impl Session {
         Ok(())
     }
 
-    fn say(&self, e: &Explained, pipeline: &Pipeline) -> anyhow::Result<()> {
-        if rank::is_noise(e) {
+    fn first(&mut self, e: &Explained, pipeline: &Pipeline, row: i64) -> anyhow::Result<Kept> {
+        let told = !rank::is_noise(e) && self.filter.lets_through(e);
+        let key = self.counts.as_ref().map_or_else(String::new, |counts| counts.by().key(e));
+        let count = e.incident.count;
+        match &mut self.counts {
+            Some(counts) if told => counts.add(&key, count, e.incident.last),
+            None if told => self.say(e, pipeline)?,
+            _ => {}
+        }
+        Ok(Kept { row, said: 1, counted: count, line: told.then(|| render::text::line(e)), key })
+    }
+
+    /// On a terminal in the place of the last ones, else below each other.
+    fn show_counts(&mut self) -> anyhow::Result<()> {
+        let Some(counts) = &mut self.counts else { return Ok(()) };
+        if !counts.has_news() {
             return Ok(());
         }
+        if self.json {
+            return outcome::stream_json(&counts.json());
+        }
+        // ECMA-48: to the first place, and clear what is behind it.
+        let home = if std::io::stdout().is_terminal() { "\u{1b}[H\u{1b}[J" } else { "" };
+        outcome::answer(&format!("{home}{}", counts.table()));
+        Ok(())
+    }
+
+    fn say(&self, e: &Explained, pipeline: &Pipeline) -> anyhow::Result<()> {
         if self.json {
             let one = Explanation {
                 host: pipeline.host().clone(),
@@ -124,11 +173,17 @@ impl Session {
     fn again(&mut self, key: &Key, count: u64, last: Stamp, journal: &mut Writer) -> anyhow::Result<()> {
         let Some(kept) = self.kept.get_mut(key) else { return Ok(()) };
         journal.repeated(kept.row, count, last)?;
+        let Some(line) = &kept.line else { return Ok(()) };
+        if let Some(counts) = &mut self.counts {
+            counts.add(&kept.key, count.saturating_sub(kept.counted), last);
+            kept.counted = count;
+            return Ok(());
+        }
         if count >= kept.said.saturating_mul(2) {
             kept.said = count;
             if !self.json {
                 let at = render::clock(clock::now().unix_ns);
-                outcome::answer(&format!("{at} ×{} {}\n", crate::model::spaced(count), kept.line));
+                outcome::answer(&format!("{at} ×{} {}\n", crate::model::spaced(count), line));
             }
         }
         Ok(())

@@ -3,6 +3,7 @@
 //! Order: the kernel path and its decider, then every cause of the catalogue, then the ranking. An
 //! incident that no cause claims is a first-class answer of its own ([`unknown`]).
 
+mod chain;
 pub mod decider;
 mod kernel_path;
 pub mod picture;
@@ -11,7 +12,7 @@ mod unknown;
 
 use crate::causes::{self, Case};
 use crate::model::{
-    Container, Cost, Explained, Explanation, Finding, Host, Incident, KnobKind, Loss, RuledOut,
+    Confidence, Evidence, Explained, Explanation, Finding, Host, Incident, KnobKind, RuledOut,
 };
 
 /// How a decider may be looked for.
@@ -39,7 +40,7 @@ pub fn explain_one(incident: Incident, options: Options) -> Explained {
         let case = Case { incident: &incident, path: path.as_ref() };
         let mut found: Vec<_> = causes::ALL.iter().filter_map(|c| c.judge(&case)).collect();
         found.sort_by_key(|f| std::cmp::Reverse(f.confidence));
-        once_per_capability(found)
+        once_per_capability(found).into_iter().map(|finding| as_seen(finding, &incident.host)).collect()
     };
     let ruled_out = incident
         .suspects
@@ -48,7 +49,7 @@ pub fn explain_one(incident: Incident, options: Options) -> Explained {
         .map(|s| RuledOut { suspect: s.what.clone(), reading: s.reading.clone() })
         .collect();
     let next = if findings.is_empty() { unknown::next(&incident, path.as_ref()) } else { Vec::new() };
-    Explained { incident, path, findings, ruled_out, next }
+    Explained { incident, path, findings, ruled_out, next, chain: None }
 }
 
 /// Causes of one subsystem and the table of capabilities may name the same one: the surest is told, once.
@@ -64,15 +65,21 @@ fn once_per_capability(found: Vec<Finding>) -> Vec<Finding> {
     out
 }
 
+/// After the fact nothing is proven: what is read now may have been otherwise.
+fn as_seen(mut finding: Finding, host: &Host) -> Finding {
+    if !host.capture.errno_watch.is_yes() && finding.confidence == Confidence::Proven {
+        finding.confidence = Confidence::Likely;
+        finding.missing.push("readings of that instant: no watch was running".into());
+    }
+    finding
+}
+
 /// Judges all incidents of one question and puts the most significant first.
-pub fn explain(
-    host: Host,
-    container: Option<Container>,
-    incidents: Vec<Incident>,
-    (loss, cost): (Loss, Option<Cost>),
-    options: Options,
-) -> Explanation {
+pub fn explain(evidence: Evidence, options: Options) -> Explanation {
+    let blank = chain::blank(&evidence);
+    let Evidence { host, container, incidents, loss, cost, said, .. } = evidence;
     let mut explained: Vec<_> = incidents.into_iter().map(|i| explain_one(i, options)).collect();
     rank::sort(&mut explained);
+    chain::attach(said, &mut explained, &blank);
     Explanation { host, container, incidents: explained, loss, cost }
 }

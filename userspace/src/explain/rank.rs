@@ -201,7 +201,7 @@ mod tests {
             loss: Loss::default(),
             cost: None,
         };
-        Explained { incident, path: None, findings: vec![], ruled_out: vec![], next: vec![] }
+        Explained { incident, path: None, findings: vec![], ruled_out: vec![], next: vec![], chain: None }
     }
 
     fn finding(confidence: Confidence) -> Finding {

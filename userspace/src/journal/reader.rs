@@ -51,7 +51,8 @@ impl Reader {
         Ok(db)
     }
 
-    /// Containers by exact name, exact id, or id prefix; the one seen last first.
+    /// Containers by name, by the last parts of `namespace/pod/container`, by id or its beginning; an exact name
+    /// first, then the one seen last.
     pub fn containers(&self, wanted: &str) -> Result<Vec<Container>, JournalError> {
         let err = |e| JournalError::sql("read", &self.path, e);
         let mut statement = self
@@ -59,6 +60,7 @@ impl Reader {
             .prepare(
                 "SELECT identity FROM container
                  WHERE name = ?1 OR id = ?1 OR (length(?1) >= 4 AND substr(id, 1, length(?1)) = ?1)
+                     OR substr(name, -length(?1) - 1) = '/' || ?1
                  ORDER BY (name = ?1) DESC, seen_ns DESC",
             )
             .map_err(err)?;

@@ -1,6 +1,6 @@
 //! The judgement: what `explain` hands to `render`.
 
-use super::{Container, Cost, Host, Incident, Loss, Returned};
+use super::{Chain, Container, Cost, Host, Incident, Loss, Returned, Said};
 use serde::{Deserialize, Serialize};
 
 /// How sure a finding is (DESIGN.md's ladder: a wrong `Proven` is the worst bug this program can have).
@@ -98,6 +98,36 @@ pub struct Explained {
     pub ruled_out: Vec<RuledOut>,
     /// For unknown: what would raise the answer.
     pub next: Vec<String>,
+    /// What the user was told of it, and how that came about.
+    pub chain: Option<Chain>,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ended {
+    Code(i32),
+    Signal(i32),
+}
+
+/// What there is to judge: all of one question.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Evidence {
+    pub host: Host,
+    pub container: Option<Container>,
+    pub incidents: Vec<Incident>,
+    pub loss: Loss,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
+    /// What engines, or the command itself, said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<Said>,
+    /// Of the command that was watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Ended>,
+    /// The time of the answer, so that it is the same wherever it is printed again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_unix_ns: Option<i64>,
 }
 
 /// The whole answer to one question.

@@ -48,6 +48,9 @@ pub struct CaptureState {
     /// Errnos in acknowledgements of netlink, where the system call itself succeeds.
     #[serde(default)]
     pub netlink: Availability,
+    /// Daemons of engines that were watched beside one command, by name and pid.
+    #[serde(default)]
+    pub daemons: Availability,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -20,6 +20,7 @@ mod number;
 mod observation;
 mod picture;
 mod reading;
+mod said;
 mod socket;
 mod syscall;
 
@@ -27,7 +28,9 @@ pub use container::{CgroupId, Container};
 pub use cost::{Cost, Programs};
 pub use credentials::{Credentials, FIRST_USER_NAMESPACE, Owners};
 pub use errno::Errno;
-pub use explanation::{Confidence, Explained, Explanation, Finding, Knob, KnobKind, Path, Remedy, RuledOut};
+pub use explanation::{
+    Confidence, Ended, Evidence, Explained, Explanation, Finding, Knob, KnobKind, Path, Remedy, RuledOut,
+};
 pub(crate) use fact::keyed;
 pub use fact::{
     BlockDevice, Cgroup, Cpuset, Fact, FileKind, FileSystem, Files, Head, Identity, MountSeen, Mounting,
@@ -46,5 +49,6 @@ pub use number::spaced;
 pub use observation::{ContainerEvent, Observation};
 pub use picture::{Drawn, Picture, Role};
 pub use reading::{Owner, Reading, Suspect, Taken};
+pub use said::{Chain, Said};
 pub use socket::{Address, NetPlace, Socket};
 pub use syscall::Abi;

@@ -62,6 +62,7 @@ fn host(h: &model::Host) -> Host {
             kills: availability(&h.capture.kills),
             io_uring: availability(&h.capture.io_uring),
             netlink: availability(&h.capture.netlink),
+            daemons: availability(&h.capture.daemons),
         },
     }
 }
@@ -108,6 +109,12 @@ fn incident(e: &Explained) -> Incident {
             .map(|o| Owner { limit: o.limit.clone(), name: o.name.clone(), amount: o.amount })
             .collect(),
         next: e.next.clone(),
+        told: e.chain.as_ref().map(|c| Told {
+            by: c.by.clone(),
+            text: c.text.clone(),
+            links: c.links.clone(),
+            keeps_errno: c.keeps_errno,
+        }),
     }
 }
 

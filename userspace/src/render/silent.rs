@@ -43,7 +43,8 @@ pub(super) fn said(e: &Explained) -> String {
                 errno.sentence()
             )
         }
-        FailureKind::Syscall { .. } | FailureKind::UserspaceText { .. } => "said so itself".into(),
+        FailureKind::UserspaceText { text, .. } => format!("said so itself: {text}"),
+        FailureKind::Syscall { .. } => "failed".into(),
     }
 }
 

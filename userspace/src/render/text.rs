@@ -156,6 +156,11 @@ fn headline(out: &mut String, e: &Explained, o: Options) {
 }
 
 fn who(e: &Explained) -> String {
+    if let (None, FailureKind::UserspaceText { process, .. }) =
+        (&e.incident.container, &e.incident.failure.kind)
+    {
+        return process.clone();
+    }
     match &e.incident.container {
         Some(c) => named(c),
         None => {
@@ -200,7 +205,7 @@ fn said(out: &mut String, e: &Explained) {
             let _ = writeln!(out, "  {}; no system call returned it.", silent::said(e));
         }
         FailureKind::UserspaceText { text, process } => {
-            let _ = writeln!(out, "  {process} said \"{text}\"; no system call failed that way.");
+            let _ = writeln!(out, "  {process} said \"{text}\".");
         }
     }
 }
@@ -212,7 +217,9 @@ fn finding(out: &mut String, f: &Finding, o: Options) {
 
 fn unknown(out: &mut String, e: &Explained, o: Options) {
     let s = o.theme.weak;
-    let _ = writeln!(out, "  No cause that diag knows fits.   {s}unknown{s:#}");
+    if !matches!(e.incident.failure.kind, FailureKind::UserspaceText { .. }) {
+        let _ = writeln!(out, "  No cause that diag knows fits.   {s}unknown{s:#}");
+    }
     for n in &e.next {
         row(out, o, "next", n);
     }
@@ -235,6 +242,17 @@ fn facts(out: &mut String, e: &Explained, o: Options) {
         }
     } else if let Some(why) = &i.no_graph {
         row(out, o, "path", &format!("not seen: {why}"));
+    }
+    if let Some(chain) = &e.chain {
+        let text = chain.text.strip_prefix(&format!("{}: ", chain.by)).unwrap_or(&chain.text);
+        row(out, o, "told as", &format!("{}: {text}", chain.by));
+        if !chain.keeps_errno {
+            row(out, o, "", "the kernel's errno was lost on the way there");
+        }
+        row(out, o, "from there", &chain.links.join(" ▸ "));
+    }
+    if matches!(i.failure.kind, FailureKind::UserspaceText { .. }) {
+        return;
     }
     let t = &i.failure.task;
     let ns = t.mnt_ns.map_or_else(String::new, |n| format!(", mount namespace {n}"));

@@ -70,13 +70,19 @@ impl Bench {
 
     /// An image of the static busybox, called `bb`.
     pub(crate) fn image(&self) {
+        let rootfs = self.rootfs();
+        self.expect(0, &["import", rootfs.to_str().unwrap(), "bb"]);
+    }
+
+    /// A folder with the static busybox and what it is called by.
+    pub(crate) fn rootfs(&self) -> PathBuf {
         let rootfs = self.dir.path().join("rootfs");
         fs::create_dir_all(rootfs.join("bin")).unwrap();
         fs::copy(busybox(), rootfs.join("bin/busybox")).unwrap();
         for applet in ["sh", "true", "false", "sleep", "echo", "mount", "cat"] {
             std::os::unix::fs::symlink("busybox", rootfs.join("bin").join(applet)).unwrap();
         }
-        self.expect(0, &["import", rootfs.to_str().unwrap(), "bb"]);
+        rootfs
     }
 
     /// Compares tracefs, BPF programs and links, mounts, cgroups and sysctls with the start.

@@ -11,6 +11,8 @@
 
 mod bench_of_one;
 mod cpuset;
+mod docker;
+mod docker_scene;
 mod flood;
 mod graph;
 mod killed;

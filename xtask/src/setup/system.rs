@@ -43,6 +43,26 @@ pub(crate) fn install_peers(cache: &Cache) -> Result<()> {
     install(&packages, &cache.log("bench"))
 }
 
+/// (program, Debian package) of the engines that `cargo xtask engines` and docker's tests run.
+const ENGINES: [(&str, &str); 6] = [
+    ("dockerd", "docker.io"),
+    ("containerd", "containerd"),
+    ("runc", "runc"),
+    ("podman", "podman"),
+    ("crun", "crun"),
+    ("bwrap", "bubblewrap"),
+];
+
+/// Installs engines that are missing. Only their matrix needs them, so `setup` does not.
+pub(crate) fn install_engines(cache: &Cache) -> Result<()> {
+    let missing = |(program, _): &&(&str, &str)| find_program(program).is_none();
+    let packages: Vec<_> = ENGINES.iter().filter(missing).map(|(_, package)| *package).collect();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    install(&packages, &cache.log("engines"))
+}
+
 pub(crate) fn qemu_version() -> Option<String> {
     let text = output_of(Command::new(QEMU).arg("--version")).ok()?;
     Some(text.lines().next()?.trim_start_matches("QEMU emulator ").to_owned())

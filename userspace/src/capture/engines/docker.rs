@@ -1,10 +1,12 @@
 //! Docker: one folder a container below its data root, with the configuration that `docker inspect` shows.
 
+use super::remembered::{Remembered, is_called, nanoseconds};
 use super::{Found, folders};
 use crate::limits::read::Root;
+use crate::model::Container;
 use serde_json::Value;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const DEFAULT: &str = "var/lib/docker";
 
@@ -13,6 +15,53 @@ pub(super) fn find(root: &Root, id: &str) -> Option<Found> {
     data_roots(root).iter().find_map(|folder| {
         let text = fs::read_to_string(folder.join("containers").join(id).join("config.v2.json")).ok()?;
         read(&text)
+    })
+}
+
+/// The names of all containers.
+pub(super) fn names(root: &Root) -> Vec<String> {
+    let folders =
+        data_roots(root).into_iter().filter_map(|folder| fs::read_dir(folder.join("containers")).ok());
+    let name =
+        |entry: fs::DirEntry| read(&fs::read_to_string(entry.path().join("config.v2.json")).ok()?)?.name;
+    folders.flatten().filter_map(Result::ok).filter_map(name).collect()
+}
+
+/// Containers that are called so, with what dockerd was told when they failed.
+pub(super) fn remembered(root: &Root, target: &str) -> Vec<Remembered> {
+    let folders =
+        data_roots(root).into_iter().filter_map(|folder| fs::read_dir(folder.join("containers")).ok());
+    folders.flatten().filter_map(Result::ok).filter_map(|entry| of_folder(&entry.path(), target)).collect()
+}
+
+fn of_folder(folder: &Path, target: &str) -> Option<Remembered> {
+    let text = fs::read_to_string(folder.join("config.v2.json")).ok()?;
+    let found = read(&text)?;
+    let config: Value = serde_json::from_str(&text).ok()?;
+    let id = config["ID"].as_str()?.to_owned();
+    if !is_called(target, found.name.as_deref(), &id) {
+        return None;
+    }
+    let state = &config["State"];
+    let host = fs::read_to_string(folder.join("hostconfig.json")).unwrap_or_default();
+    let host: Value = serde_json::from_str(&host).unwrap_or_default();
+    let times = [&state["FinishedAt"], &state["StartedAt"], &config["Created"]];
+    let failed = state["Error"].as_str().filter(|error| !error.is_empty()).map(str::to_owned);
+    Some(Remembered {
+        container: Container {
+            engine: "docker".into(),
+            id,
+            name: found.name,
+            image: found.image,
+            cgroup: None,
+            state: found.state.or_else(|| failed.as_ref().map(|_| "created, and never started".to_owned())),
+        },
+        error: failed,
+        exit_code: state["ExitCode"].as_i64(),
+        oom_killed: state["OOMKilled"].as_bool() == Some(true),
+        pid: state["Pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
+        memory_max: host["Memory"].as_u64().filter(|bytes| *bytes > 0),
+        unix_ns: times.iter().map(|time| nanoseconds(time.as_str())).max().unwrap_or(0),
     })
 }
 
@@ -58,6 +107,31 @@ mod tests {
         assert_eq!((found.name.as_deref(), found.image.as_deref()), (Some("web-1"), Some("nginx:1.27")));
         assert_eq!(found.state.as_deref(), Some("exited (137, out of memory)"));
         assert_eq!(read("{"), None);
+    }
+
+    #[test]
+    fn what_dockerd_was_told_is_remembered() {
+        let dir = tempfile::tempdir().unwrap();
+        let id = "ab".repeat(32);
+        let folder = dir.path().join(DEFAULT).join("containers").join(&id);
+        fs::create_dir_all(&folder).unwrap();
+        let config = format!(
+            r#"{{"ID":"{id}","Name":"/web","Created":"2026-11-28T09:12:06Z","Config":{{"Image":"bb:1"}},"State":
+            {{"Running":false,"ExitCode":128,"Error":"mount: no space left on device","OOMKilled":false,"Pid":0,
+            "FinishedAt":"0001-01-01T00:00:00Z"}}}}"#
+        );
+        fs::write(folder.join("config.v2.json"), config).unwrap();
+        fs::write(folder.join("hostconfig.json"), r#"{"Memory":16777216}"#).unwrap();
+        let root = Root::at(dir.path());
+        for target in ["web", "abab"] {
+            let found = remembered(&root, target);
+            assert_eq!(found.len(), 1, "{target}");
+            assert_eq!(found[0].error.as_deref(), Some("mount: no space left on device"));
+            assert_eq!((found[0].exit_code, found[0].memory_max), (Some(128), Some(16 << 20)));
+            assert_eq!(found[0].unix_ns, 1_795_857_126_000_000_000);
+            assert_eq!(found[0].container.state.as_deref(), Some("created, and never started"));
+        }
+        assert_eq!(remembered(&root, "db"), []);
     }
 
     #[test]

@@ -4,12 +4,20 @@
 //! the running engine's command line, else the default is taken. An engine writes them before the container runs
 //! and removes them with it, so they are looked up as soon as a failure names the container.
 
+mod bolt;
 mod containerd;
 mod docker;
+mod layers;
 mod lineage;
 mod podman;
+mod programs;
+mod remembered;
+mod words;
 
 pub use lineage::{Process, lineage};
+pub use programs::{Program, clients, daemons};
+pub use remembered::{Remembered, remembered};
+pub use words::{Spoken, spoken};
 
 use crate::limits::read::Root;
 use crate::model::Container;
@@ -49,6 +57,22 @@ impl Engines {
         container.image = container.image.take().or(found.image);
         container.state = container.state.take().or(found.state);
         before != (container.name.clone(), container.image.clone())
+    }
+
+    /// The engine and the id of the container that owns a layer of an engine's store.
+    pub fn owner_of_layer(
+        &self,
+        root: &Root,
+        engine: &str,
+        store: &str,
+        layer: &str,
+    ) -> Option<(String, String)> {
+        layers::owner(root, engine, store, layer)
+    }
+
+    /// The names of an engine's containers, as its files have them now.
+    pub fn names(&self, root: &Root, engine: &str) -> Vec<String> {
+        if engine == "docker" { docker::names(root) } else { Vec::new() }
     }
 
     fn look_up(&mut self, root: &Root, engine: &str, id: &str, now_ns: u64) -> Option<Found> {

@@ -39,6 +39,8 @@ pub struct Capture {
     pub io_uring: String,
     /// Errnos in acknowledgements of netlink, which no system call returns: `yes`, or `unavailable: why`.
     pub netlink: String,
+    /// Daemons of engines that were watched beside one command: their names and pids, or `unavailable: why`.
+    pub daemons: String,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -65,6 +67,19 @@ pub struct Incident {
     pub owners: Vec<Owner>,
     /// For an unknown cause: what would raise the answer.
     pub next: Vec<String>,
+    /// What the user was told of this failure; null when nothing that was said fits.
+    pub told: Option<Told>,
+}
+
+/// A sentence of an engine or a command, and the way from there to the system call.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Told {
+    pub by: String,
+    pub text: String,
+    /// What the user saw first, the system call and the function that decided last.
+    pub links: Vec<String>,
+    /// False where the engine lost or replaced the kernel's errno.
+    pub keeps_errno: bool,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]

@@ -1,0 +1,89 @@
+//! `diag explain -- CMD`: a command under watch from its first instruction on, and what engines do for it.
+
+use super::super::Global;
+use crate::{
+    capture::{
+        command::{Running, Waiting},
+        complaints, urgent,
+    },
+    correlate::Story,
+    model::{Evidence, Incident},
+    pipeline::{Event, Pipeline, Spec},
+};
+use anyhow::Context;
+use std::{ffi::OsString, time::Duration};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Runs a command under watch from its first instruction on.
+pub(super) fn run(words: &[OsString], json: bool, graphs: bool, global: &Global) -> anyhow::Result<Evidence> {
+    // Before any thread exists, so that the fork is a plain one.
+    let waiting = Waiting::prepare(words, json)?;
+    urgent::run_first();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the event loop")?;
+    runtime.block_on(async {
+        let mut child = signal(SignalKind::child()).context("cannot handle SIGCHLD")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
+        let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
+        let plain: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        let spec =
+            Spec { tree: Some(waiting.pid), words: plain.clone(), engine_root: global.root.clone(), graphs };
+        let mut pipeline = Pipeline::start(&spec)?;
+        let running: Running = waiting.release();
+        let mut events = Vec::new();
+        let ended = loop {
+            tokio::select! {
+                more = pipeline.next() => events.extend(more.context("reading from the kernel failed")?),
+                _ = child.recv() => {}
+                // A terminal sends SIGINT to the command too; a supervisor's SIGTERM is passed on.
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => running.signal(nix::sys::signal::Signal::SIGTERM),
+            }
+            if let Some(ended) = running.ended().context("cannot wait for the command")? {
+                break ended;
+            }
+        };
+        events.extend(
+            pipeline.finish(Duration::from_secs(10)).await.context("reading from the kernel failed")?,
+        );
+        let program = plain[0].rsplit('/').next().unwrap_or_default();
+        Ok(Evidence {
+            host: pipeline.host().clone(),
+            container: None,
+            incidents: fold(events),
+            loss: pipeline.loss(),
+            cost: Some(pipeline.cost()),
+            said: complaints::of_stderr(&running.said(), program, pipeline.client_of()),
+            ended: Some(ended),
+            asked_unix_ns: None,
+        })
+    })
+}
+
+/// Stories to incidents with their final counts.
+fn fold(events: Vec<Event>) -> Vec<Incident> {
+    let mut incidents = Vec::new();
+    let mut keys = Vec::new();
+    let mut counts = std::collections::HashMap::new();
+    for event in events {
+        match event {
+            Event::Story(Story::New { key, incident }) => {
+                keys.push(key);
+                incidents.push(*incident);
+            }
+            Event::Story(Story::Again { key, count, last }) => {
+                counts.insert(key, (count, last));
+            }
+            Event::Container(..) => {}
+        }
+    }
+    for (incident, key) in incidents.iter_mut().zip(&keys) {
+        if let Some((count, last)) = counts.get(key) {
+            incident.count = *count;
+            incident.last = *last;
+        }
+    }
+    incidents
+}

@@ -1,0 +1,180 @@
+//! Work that engines' daemons do for one command: not by its children, and yet its own.
+//!
+//! `docker run` only asks; dockerd, containerd and the shim do the work, and fail. Those daemons are followed beside
+//! the tree, for what the curated table wants of themselves and for everything of what they start, and of all that
+//! only what belongs to a container that the command's own clients asked for is kept.
+
+use super::Pipeline;
+use crate::attribute::{Request, request_of};
+use crate::capture::{
+    clock,
+    engines::{clients, daemons},
+    errno_watch::ErrnoWatch,
+    interest::Table,
+};
+use crate::limits::read::Root;
+use crate::model::{Availability, Container, Failure, FailureKind};
+use std::collections::HashMap;
+
+/// How often clients are looked for: a handful of files for each process of the machine.
+const LOOK_NS: u64 = 20_000_000;
+
+/// The daemons, and what was asked of them.
+pub(super) struct Beside {
+    /// Name by pid.
+    daemons: HashMap<u32, String>,
+    curated: Table,
+    /// By the command and its children, and by anybody else meanwhile.
+    asked: Vec<Request>,
+    others: Vec<Request>,
+    looked_ns: u64,
+}
+
+impl Beside {
+    /// Follows every engine's daemon that runs. `words` are the command's own.
+    pub(super) fn follow(root: &Root, watch: &mut ErrnoWatch, words: &[String]) -> Self {
+        let followed = daemons(root).into_iter().filter(|daemon| watch.follow_beside(daemon.pid).is_ok());
+        Self {
+            daemons: followed.map(|daemon| (daemon.pid, daemon.comm)).collect(),
+            curated: Table::curated(),
+            asked: request_of(words).into_iter().collect(),
+            others: vec![],
+            looked_ns: 0,
+        }
+    }
+
+    pub(super) fn state(&self) -> Availability {
+        let mut names: Vec<String> =
+            self.daemons.iter().map(|(pid, comm)| format!("{comm} (pid {pid})")).collect();
+        names.sort();
+        match names.as_slice() {
+            [] => Availability::no("none was running"),
+            names => Availability::yes(names.join(", ")),
+        }
+    }
+
+    /// Looks for clients that wait. Those of the tree are ours.
+    fn look(&mut self, root: &Root, watch: &ErrnoWatch) {
+        let now = clock::mono_ns();
+        if self.daemons.is_empty() || now.saturating_sub(self.looked_ns) < LOOK_NS {
+            return;
+        }
+        self.looked_ns = now;
+        for client in clients(root) {
+            let Some(request) = request_of(&client.words) else { continue };
+            let list = match watch.is_beside(client.pid) {
+                Some(false) => &mut self.asked,
+                _ => &mut self.others,
+            };
+            if !list.contains(&request) {
+                list.push(request);
+            }
+        }
+    }
+
+    /// Whether a daemon's failure is worth a look: they fail all day long in ways that nobody hears of.
+    fn speaks(&self, failure: &Failure) -> bool {
+        let FailureKind::Syscall { name, abi, errno, .. } = &failure.kind else {
+            return !self.daemons.contains_key(&failure.task.pid);
+        };
+        !self.daemons.contains_key(&failure.task.pid) || self.curated.covers(name, *abi, *errno)
+    }
+
+    fn is_asked_for(&self, container: &Container) -> bool {
+        let is_called = |name: &String| {
+            container.name.as_ref() == Some(name)
+                || name.len() >= 4 && container.id.starts_with(name.as_str())
+        };
+        let fits = |request: &Request| match (&request.name, &request.image) {
+            (Some(name), _) => is_called(name),
+            (None, image) => {
+                request.creates && (image.is_none() || container.image.is_none() || *image == container.image)
+            }
+        };
+        let by_others = self.others.iter().filter_map(|request| request.name.as_ref()).any(is_called);
+        self.asked.iter().any(fits) && !by_others
+    }
+}
+
+impl Pipeline {
+    /// Looks who asks for containers, as long as one command is watched.
+    pub(super) fn look_for_clients(&mut self) {
+        if let Some(beside) = &mut self.beside {
+            beside.look(&self.root, &self.watch);
+        }
+    }
+
+    /// Of what happens beside the tree: whether it may matter, before anything costly is read.
+    pub(super) fn may_matter(&self, failure: &Failure) -> bool {
+        let Some(beside) = self.beside.as_ref().filter(|_| self.is_beside(failure)) else { return true };
+        !beside.asked.is_empty() && beside.speaks(failure)
+    }
+
+    /// Whether the failure is the command's: its own, or that of a container it asked for.
+    pub(super) fn is_ours(&self, failure: &Failure, container: Option<&Container>) -> bool {
+        let Some(beside) = self.beside.as_ref().filter(|_| self.is_beside(failure)) else { return true };
+        container.is_some_and(|container| beside.is_asked_for(container))
+    }
+
+    fn is_beside(&self, failure: &Failure) -> bool {
+        self.watch.is_beside(failure.task.pid) == Some(true)
+    }
+
+    /// The engine whose client the command is, or has started.
+    pub fn client_of(&self) -> Option<&'static str> {
+        self.beside.as_ref()?.asked.first().map(|request| request.engine)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Abi, Errno, Stamp, Task};
+
+    fn beside(asked: &str, others: &str) -> Beside {
+        let request = |line: &str| {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            request_of(&words)
+        };
+        Beside {
+            daemons: HashMap::from([(7, "dockerd".to_owned())]),
+            curated: Table::curated(),
+            asked: request(asked).into_iter().collect(),
+            others: request(others).into_iter().collect(),
+            looked_ns: 0,
+        }
+    }
+
+    fn container(name: &str, image: &str) -> Container {
+        let (name, image) = (Some(name.to_owned()), Some(image.to_owned()));
+        Container { engine: "docker".into(), id: "abcdef".into(), name, image, ..Container::default() }
+    }
+
+    #[test]
+    fn only_the_container_that_was_asked_for_is_ours() {
+        let named = beside("docker run --name web bb:1", "docker run --name db bb:1");
+        assert!(named.is_asked_for(&container("web", "bb:1")));
+        assert!(!named.is_asked_for(&container("db", "bb:1")));
+        let unnamed = beside("docker run bb:1", "docker run --name db bb:1");
+        assert!(unnamed.is_asked_for(&container("brave_ride", "bb:1")));
+        assert!(!unnamed.is_asked_for(&container("db", "bb:1")), "somebody else's");
+        assert!(!unnamed.is_asked_for(&container("brave_ride", "nginx")));
+        assert!(beside("docker start abcd", "").is_asked_for(&container("web", "bb:1")));
+        assert!(!beside("make test", "").is_asked_for(&container("web", "bb:1")));
+    }
+
+    #[test]
+    fn a_daemon_is_heard_for_what_is_curated_and_its_children_for_all() {
+        let failure = |pid, call: &str, errno| Failure {
+            time: Stamp::default(),
+            task: Task { pid, ..Task::default() },
+            kind: FailureKind::Syscall { name: call.into(), nr: 0, abi: Abi::Native, errno, args: vec![] },
+            readings: vec![],
+        };
+        let beside = beside("docker run bb:1", "");
+        assert!(beside.speaks(&failure(7, "mount", Errno::ENOSPC)));
+        assert!(!beside.speaks(&failure(7, "openat", Errno(libc::ENOENT))));
+        assert!(beside.speaks(&failure(8, "openat", Errno(libc::ENOENT))));
+        assert_eq!(beside.state(), Availability::yes("dockerd (pid 7)"));
+    }
+}

@@ -1,0 +1,131 @@
+//! Whose failure it is, where that takes more than one stage: capture reads processes and engines' files,
+//! attribute knows what they mean.
+
+use super::Pipeline;
+use crate::attribute::{Ancestor, Place, Request, asked_for, at_work_for, place_in, request_of};
+use crate::capture::engines::{Process, clients, daemons, lineage};
+use crate::model::{ArgValue, Container, ContainerEvent, Failure};
+
+/// Where dockerd listens, and its client asks, unless told otherwise (dockerd(8)).
+const DOCKER_HOST: &str = "unix:///var/run/docker.sock";
+
+impl Pipeline {
+    /// Whose failure it is. Where nothing that is known so far says it, the processes above the failed one may be
+    /// engines at work, or the call's own arguments lie in a container's folders; where an id is all there is, the
+    /// engine's files have name and image.
+    pub(super) fn owner(&mut self, failure: &Failure) -> Option<Container> {
+        let mut container = match self.index.owner(failure) {
+            Some(owned) => owned.container,
+            None => self.find_owner(failure)?,
+        };
+        if self.engines.complete(&self.root, &mut container, failure.time.mono_ns) {
+            self.index.complete(&container);
+        }
+        Some(container)
+    }
+
+    fn find_owner(&mut self, failure: &Failure) -> Option<Container> {
+        let above = lineage(&self.root, &failure.task);
+        let ancestors: Vec<_> = above.iter().map(|p| Ancestor { comm: &p.comm, words: &p.words }).collect();
+        if let Some(container) = at_work_for(&ancestors) {
+            self.index.at_work(container, failure);
+            return self.index.owner(failure).map(|owned| owned.container);
+        }
+        let container = match self.place(failure) {
+            Some(Place::Container { engine, id }) => {
+                Container { engine: engine.into(), id, ..Container::default() }
+            }
+            Some(Place::Layer { engine, store, layer }) => {
+                match self.engines.owner_of_layer(&self.root, engine, &store, &layer) {
+                    Some((engine, id)) => Container { engine, id, ..Container::default() },
+                    None => self.asked_for(failure, &above, Some(&layer))?,
+                }
+            }
+            None => self.asked_for(failure, &above, None)?,
+        };
+        let id = container.id.clone();
+        // A daemon works for many at once, so its process is tied to none of them.
+        self.index.learn(&ContainerEvent {
+            time: failure.time,
+            container,
+            cgroups: vec![],
+            engine_pid: None,
+            init_pid: None,
+            paths: vec![],
+            what: "found".into(),
+        });
+        self.index.get(&id).cloned()
+    }
+
+    fn place(&self, failure: &Failure) -> Option<Place> {
+        failure.args().iter().find_map(|arg| match &arg.value {
+            ArgValue::Text(text) => place_in(text),
+            _ => None,
+        })
+    }
+
+    /// By the one who asked for it: podman and ctr make containers themselves; dockerd does it for clients that wait
+    /// for it meanwhile.
+    fn asked_for(&self, failure: &Failure, above: &[Process], layer: Option<&str>) -> Option<Container> {
+        let comm = failure.task.comm.as_str();
+        let own =
+            above.iter().find_map(|process| request_of(&process.words)).filter(|r| r.engine != "docker");
+        let waiting = match own {
+            Some(request) => vec![request],
+            None if comm == "dockerd" => self.waiting_for_docker(layer),
+            None => return None,
+        };
+        asked_for(&waiting, layer, &format!("{comm}-{}", failure.task.pid))
+    }
+
+    /// Clients that wait for this machine's dockerd, as far as they may be meant: while the first layer is made, no
+    /// container of that name is on disk yet.
+    fn waiting_for_docker(&self, layer: Option<&str>) -> Vec<Request> {
+        let daemons = daemons(&self.root);
+        let hosts: Vec<&str> =
+            daemons.iter().filter(|d| d.comm == "dockerd").flat_map(|d| hosts(&d.words)).collect();
+        let of = |client: &crate::capture::engines::Program| {
+            let request = request_of(&client.words).filter(|request| request.engine == "docker")?;
+            let host = request.host.as_deref().or(client.host.as_deref()).unwrap_or(DOCKER_HOST);
+            hosts.contains(&host).then_some(request)
+        };
+        let mut waiting: Vec<Request> = clients(&self.root).iter().filter_map(of).collect();
+        let first = layer.is_some_and(|layer| layer.ends_with("-init"));
+        waiting.retain(|request| request.creates || !first);
+        if first && waiting.len() > 1 {
+            let made = self.engines.names(&self.root, "docker");
+            waiting.retain(|request| request.name.as_ref().is_none_or(|name| !made.contains(name)));
+        }
+        waiting
+    }
+}
+
+/// Where a dockerd was told to listen.
+fn hosts(words: &[String]) -> Vec<&str> {
+    let told: Vec<&str> = words
+        .iter()
+        .enumerate()
+        .filter_map(|(at, word)| match word.as_str() {
+            "-H" | "--host" => words.get(at + 1).map(String::as_str),
+            word => word.strip_prefix("--host=").or(word.strip_prefix("-H=")),
+        })
+        .collect();
+    // `fd://`: the socket that systemd opened for it.
+    if told.is_empty() || told.contains(&"fd://") { [told, vec![DOCKER_HOST]].concat() } else { told }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_listens_where_it_was_told() {
+        let of = |line: &str| -> Vec<String> {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            hosts(&words).into_iter().map(str::to_owned).collect()
+        };
+        assert_eq!(of("dockerd -H unix:///a --host=tcp://b"), ["unix:///a", "tcp://b"]);
+        assert_eq!(of("dockerd --data-root /d"), [DOCKER_HOST]);
+        assert_eq!(of("dockerd -H fd://"), ["fd://", DOCKER_HOST]);
+    }
+}

@@ -1,0 +1,224 @@
+//! The engines, the limits, and how each engine is made to meet each.
+
+use super::scene::Scene;
+use crate::demo::guard::Guard;
+use anyhow::{Context, Result};
+use serde_json::json;
+use std::fs;
+use std::path::Path;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Engine {
+    Docker,
+    PodmanRunc,
+    PodmanCrun,
+    Ctr,
+    Runc,
+    Crun,
+    Bwrap,
+    Unshare,
+    Diag,
+}
+
+pub(super) const ENGINES: &[Engine] = &[
+    Engine::Docker,
+    Engine::PodmanRunc,
+    Engine::PodmanCrun,
+    Engine::Ctr,
+    Engine::Runc,
+    Engine::Crun,
+    Engine::Bwrap,
+    Engine::Unshare,
+    Engine::Diag,
+];
+
+impl Engine {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::PodmanRunc => "podman+runc",
+            Self::PodmanCrun => "podman+crun",
+            Self::Ctr => "ctr",
+            Self::Runc => "runc",
+            Self::Crun => "crun",
+            Self::Bwrap => "bwrap",
+            Self::Unshare => "unshare",
+            Self::Diag => "diag run",
+        }
+    }
+
+    /// The programs it consists of.
+    pub(super) fn programs(self) -> &'static [&'static str] {
+        match self {
+            Self::Docker => &["dockerd", "docker", "containerd", "runc"],
+            Self::PodmanRunc => &["podman", "conmon", "runc"],
+            Self::PodmanCrun => &["podman", "conmon", "crun"],
+            Self::Ctr => &["containerd", "ctr", "runc"],
+            Self::Runc => &["runc"],
+            Self::Crun => &["crun"],
+            Self::Bwrap => &["bwrap"],
+            Self::Unshare => &["unshare"],
+            Self::Diag => &[],
+        }
+    }
+
+    /// bubblewrap and unshare make containers without a name.
+    pub(super) fn has_names(self) -> bool {
+        !matches!(self, Self::Bwrap | Self::Unshare)
+    }
+}
+
+pub(super) struct Limit {
+    pub(super) name: &'static str,
+    /// Causes that are right.
+    pub(super) causes: &'static [&'static str],
+    kind: Kind,
+}
+
+enum Kind {
+    /// fs.mount-max at so many above what this mount namespace holds.
+    Mounts(u64),
+    Sysctl(&'static str, &'static str),
+    /// In a user namespace of its own, where its root may lower it.
+    Namespaces(&'static str),
+    Pids,
+    Descriptors,
+    Processors,
+    Memory,
+}
+
+const fn limit(name: &'static str, causes: &'static [&'static str], kind: Kind) -> Limit {
+    Limit { name, causes, kind }
+}
+
+const NAMESPACES: &[&str] = &["max-namespaces"];
+
+pub(super) const LIMITS: &[Limit] = &[
+    limit("fs.mount-max, now+1", &["mount-max"], Kind::Mounts(1)),
+    limit("fs.mount-max, now+3", &["mount-max"], Kind::Mounts(3)),
+    limit("fs.mount-max, now+5", &["mount-max"], Kind::Mounts(5)),
+    limit("fs.mount-max, now+8", &["mount-max"], Kind::Mounts(8)),
+    limit("user.max_mnt_namespaces", NAMESPACES, Kind::Namespaces("mnt")),
+    limit("user.max_pid_namespaces", NAMESPACES, Kind::Namespaces("pid")),
+    limit("user.max_uts_namespaces", NAMESPACES, Kind::Namespaces("uts")),
+    limit("user.max_ipc_namespaces", NAMESPACES, Kind::Namespaces("ipc")),
+    limit("user.max_net_namespaces", NAMESPACES, Kind::Namespaces("net")),
+    limit(
+        "kernel.keys.root_maxkeys",
+        &["keys-quota"],
+        Kind::Sysctl("/proc/sys/kernel/keys/root_maxkeys", "1"),
+    ),
+    limit("pids.max", &["pids-max"], Kind::Pids),
+    limit("RLIMIT_NOFILE above the hard limit", &["rlimit-raise"], Kind::Descriptors),
+    limit("absent processors", &["cpuset-rules", "cgroup-value"], Kind::Processors),
+    limit("memory.max", &["memory-max"], Kind::Memory),
+];
+
+/// Lowers what is the machine's; it goes back when the guard is dropped.
+pub(super) fn lower(limit: &Limit) -> Result<Option<Guard>> {
+    let (file, value) = match limit.kind {
+        Kind::Mounts(more) => {
+            let mounts = fs::read_to_string("/proc/self/mountinfo")?.lines().count() as u64;
+            ("/proc/sys/fs/mount-max", (mounts + more).to_string())
+        }
+        Kind::Sysctl(file, value) => (file, value.to_owned()),
+        _ => return Ok(None),
+    };
+    let guard = Guard::over(Path::new(file))?;
+    fs::write(file, value).with_context(|| format!("cannot write {file}"))?;
+    Ok(Some(guard))
+}
+
+/// The command line of a cell, or why there is none.
+pub(super) fn words(
+    scene: &Scene,
+    engine: Engine,
+    limit: &Limit,
+    name: &str,
+) -> Result<Result<Vec<String>, &'static str>> {
+    let inside = match limit.kind {
+        Kind::Pids => ["sh", "-c", "sleep 0 & wait"].as_slice(),
+        Kind::Memory => &["busybox", "tail", "/dev/zero"],
+        _ => &["true"],
+    };
+    let options = match options(engine, &limit.kind) {
+        Ok(options) => options,
+        Err(why) => return Ok(Err(why)),
+    };
+    let mut words = match engine {
+        Engine::Runc | Engine::Crun => {
+            let bundle = bundle(scene, &limit.kind, inside, name)?;
+            let runtime = if engine == Engine::Runc { "runc" } else { "crun" };
+            let root = scene.at(runtime);
+            vec![
+                runtime.to_owned(),
+                "--root".into(),
+                root,
+                "run".into(),
+                "--bundle".into(),
+                bundle,
+                name.into(),
+            ]
+        }
+        _ => scene.command(engine, name, &options, inside),
+    };
+    if let Kind::Namespaces(kind) = limit.kind {
+        let lower = format!("echo 0 > /proc/sys/user/max_{kind}_namespaces; exec \"$@\"");
+        let around = ["unshare", "-Urm", "sh", "-c", &lower, "sh"].map(str::to_owned);
+        words.splice(0..0, around);
+    }
+    if matches!(engine, Engine::Crun | Engine::PodmanCrun) {
+        // "cgroups in hybrid mode not supported": a v2 hierarchy with controllers beside v1.
+        let hide = "umount /sys/fs/cgroup/unified 2>/dev/null; exec \"$@\"";
+        words.splice(0..0, ["unshare", "-m", "sh", "-c", hide, "sh"].map(str::to_owned));
+    }
+    Ok(Ok(words))
+}
+
+/// What an engine calls the limit, if it has it.
+fn options(engine: Engine, kind: &Kind) -> Result<Vec<String>, &'static str> {
+    let option = |text: &str| Ok(text.split(' ').map(str::to_owned).collect());
+    match (kind, engine) {
+        (Kind::Namespaces(_), Engine::Docker | Engine::Ctr) => {
+            Err("its daemon is not in the user namespace in which root may lower this limit")
+        }
+        (Kind::Namespaces(_), Engine::PodmanRunc | Engine::PodmanCrun | Engine::Diag) => {
+            Err("it does not start as root of a child user namespace")
+        }
+        (Kind::Mounts(_) | Kind::Sysctl(..) | Kind::Namespaces(_), _) => Ok(vec![]),
+        (_, Engine::Bwrap | Engine::Unshare) => Err("it has no such option"),
+        (_, Engine::Runc | Engine::Crun) => Ok(vec![]),
+        (Kind::Memory, Engine::Ctr) => option("--memory-limit 16777216"),
+        (_, Engine::Ctr) => Err("it has no such option"),
+        (Kind::Pids, _) => option("--pids-limit=1"),
+        (Kind::Descriptors, Engine::Diag) => option("--ulimit nofile=1073741000:1073741000"),
+        (Kind::Descriptors, _) => option("--ulimit nofile=1073741000:1073741000"),
+        (Kind::Processors, Engine::Diag) => Err("it has no such option"),
+        (Kind::Processors, _) => option("--cpuset-cpus=4000"),
+        (Kind::Memory, Engine::Diag) => option("--memory 16m"),
+        (Kind::Memory, _) => option("--memory=16m"),
+    }
+}
+
+/// A bundle with the limit in its configuration.
+fn bundle(scene: &Scene, kind: &Kind, inside: &[&str], name: &str) -> Result<String> {
+    let folder = scene.at(&format!("bundle-{name}"));
+    fs::create_dir_all(&folder)?;
+    let mut config = scene.spec()?;
+    config["process"]["terminal"] = json!(false);
+    config["process"]["args"] = json!(inside);
+    config["root"]["path"] = json!(scene.at("rootfs"));
+    config["process"]["rlimits"] = json!([]);
+    match kind {
+        Kind::Descriptors => {
+            config["process"]["rlimits"] =
+                json!([{ "type": "RLIMIT_NOFILE", "hard": 1_073_741_000, "soft": 1_073_741_000 }]);
+        }
+        Kind::Pids => config["linux"]["resources"]["pids"] = json!({ "limit": 1 }),
+        Kind::Processors => config["linux"]["resources"]["cpu"] = json!({ "cpus": "4000" }),
+        Kind::Memory => config["linux"]["resources"]["memory"] = json!({ "limit": 16 << 20 }),
+        _ => {}
+    }
+    fs::write(Path::new(&folder).join("config.json"), serde_json::to_vec_pretty(&config)?)?;
+    Ok(folder)
+}

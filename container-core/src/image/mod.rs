@@ -11,6 +11,7 @@ mod extract;
 mod folder;
 mod layer;
 mod load;
+mod pull;
 mod reference;
 mod sparse;
 
@@ -26,6 +27,8 @@ use crate::store::json::{self, Durability};
 pub use config::ImageConfig;
 pub use load::LoadOptions;
 pub(crate) use load::load;
+pub(crate) use pull::pull;
+pub use pull::{PullEvent, PullListener, PullOptions, Refusal};
 
 /// An image as lists show it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

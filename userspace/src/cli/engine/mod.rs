@@ -14,6 +14,7 @@ mod load;
 mod logs;
 mod pause;
 mod ps;
+mod pull;
 mod resources;
 mod rm;
 mod rmi;
@@ -41,6 +42,8 @@ pub(super) enum EngineVerb {
     Import(import::Args),
     /// Take over images that another tool saved: docker-archive, OCI archive or OCI layout.
     Load(load::Args),
+    /// Fetch an image from its registry.
+    Pull(pull::Args),
     /// List images.
     Images(images::Args),
     /// Forget images, and delete the layers that nothing else uses.
@@ -83,6 +86,7 @@ pub(super) fn dispatch(verb: EngineVerb, root: &Path) -> anyhow::Result<i32> {
     match verb {
         EngineVerb::Import(args) => import::run(&args, &engine),
         EngineVerb::Load(args) => load::run(args, &engine),
+        EngineVerb::Pull(args) => pull::run(args, &engine),
         EngineVerb::Images(args) => images::run(args, &engine),
         EngineVerb::Rmi(args) => rmi::run(&args, &engine),
         EngineVerb::Run(args) => run::run(args, &engine),

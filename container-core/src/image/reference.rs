@@ -53,7 +53,9 @@ mod tests {
         assert_eq!(canonical("localhost/own").unwrap(), "own:latest");
         let pinned = format!("a.b:5/c@sha256:{}", "0f".repeat(32));
         assert_eq!(canonical(&pinned.replace("/c@", "/c:1@")).unwrap(), pinned);
-        for bad in ["docker.io/", "", ":x", "a:", "A", "a b", "../x", "a//b", "a:.x", "/a", "a@sha256:0f", "a@md5:0"] {
+        for bad in
+            ["docker.io/", "", ":x", "a:", "A", "a b", "../x", "a//b", "a:.x", "/a", "a@sha256:0f", "a@md5:0"]
+        {
             assert!(canonical(bad).is_err(), "{bad}");
         }
     }

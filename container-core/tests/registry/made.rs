@@ -63,8 +63,7 @@ fn with_podman(scene: &Scene, dir: &Path) -> String {
     output(Command::new("tar").arg("-C").arg(rootfs(scene)).arg("-cf").arg(&tar).arg("."));
     let cmd = format!(r#"CMD ["/bin/sh","-c","{SAYS}"]"#);
     let changes = ["--change", &cmd, "--change", "ENV TOOL=podman", "--change", "WORKDIR /tmp"];
-    let words =
-        [&["import", "--quiet"], &changes[..], &[tar.to_str().unwrap(), "localhost/made:1"]].concat();
+    let words = [&["import", "--quiet"], &changes[..], &[tar.to_str().unwrap(), "localhost/made:1"]].concat();
     containers("podman", dir, &words);
     "localhost/made:1".to_owned()
 }
@@ -117,7 +116,11 @@ fn what_podman_pushes_and_saves_runs() {
     assert_runs(&scene, &name, "made by podman as 0 in /tmp");
     for format in ["docker-archive", "oci-archive"] {
         let file = dir.join(format);
-        containers("podman", &dir, &["save", "--quiet", "--format", format, "-o", file.to_str().unwrap(), &made]);
+        containers(
+            "podman",
+            &dir,
+            &["save", "--quiet", "--format", format, "-o", file.to_str().unwrap(), &made],
+        );
         let options = LoadOptions { name: Some(format.to_owned()), platform: None };
         scene.engine.load(&file, &options).unwrap();
         assert_runs(&scene, format, "made by podman as 0 in /tmp");

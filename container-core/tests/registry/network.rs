@@ -44,7 +44,8 @@ pub(crate) fn pull_elsewhere(scene: &Scene, image: &str, variables: &[(&str, &Pa
         command.env(name, value);
     }
     let printed = output(ending_with_us(&mut command));
-    let said = printed.lines().find_map(|line| line.split_once(MARK)).unwrap_or_else(|| panic!("{printed}")).1;
+    let said =
+        printed.lines().find_map(|line| line.split_once(MARK)).unwrap_or_else(|| panic!("{printed}")).1;
     if said.is_empty() { Ok(()) } else { Err(said.to_owned()) }
 }
 
@@ -92,6 +93,8 @@ fn a_certificate_must_be_vouched_for() {
         let mut make = Command::new(program("openssl"));
         make.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=test", "-days", "2"]);
         let san = format!("subjectAltName=IP:{ADDRESS}");
+        // Not an authority itself, or no client takes it for a server's.
+        make.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
         make.args(["-addext", &san, "-keyout", "key.pem", "-out", "cert.pem"]).current_dir(&dir);
         output(&mut make);
         let (key, certificate) = (dir.join("key.pem"), dir.join("cert.pem"));

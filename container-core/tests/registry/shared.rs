@@ -80,7 +80,8 @@ fn many_layers_at_once_and_two_pulls_at_once() {
     let Some(scene) = Scene::new("side-by-side") else { return };
     let registry = Registry::open(&scene.dir.join("registry"));
     let name = registry.image("many:1");
-    let numbered = |number: u8| crate::saved::Tar::new().file(&format!("n{number}"), &[number; 70_000]).done();
+    let numbered =
+        |number: u8| crate::saved::Tar::new().file(&format!("n{number}"), &[number; 70_000]).done();
     let raw: Vec<Vec<u8>> = std::iter::once(base_layer()).chain((0..20).map(numbered)).collect();
     push(&scene, &name, &raw);
     std::thread::scope(|scope| {

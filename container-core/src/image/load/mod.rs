@@ -14,9 +14,9 @@ use std::path::Path;
 use oci_spec::image::ImageConfiguration;
 use sha2::{Digest, Sha256};
 
+use super::archive::Ending;
 use super::config::ImageConfig;
 use super::layer::{self, Draft, Facts, NewLayer};
-use super::archive::Ending;
 use super::{Image, archive, compression, put, reference};
 use crate::clock;
 use crate::error::Error;

@@ -103,7 +103,9 @@ async fn stream(
             bytes
         }
         Err(Failure::RequestError(error)) => return Ok(Some(super::refusal::innermost(&error))),
-        Err(Failure::ServerError { code: code @ 500..=599, .. }) => return Ok(Some(format!("status {code}"))),
+        Err(Failure::ServerError { code: code @ 500..=599, .. }) => {
+            return Ok(Some(format!("status {code}")));
+        }
         Err(failure) => return Err(registry.refusal(failure)),
     };
     while let Some(next) = bytes.next().await {

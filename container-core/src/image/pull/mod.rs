@@ -182,7 +182,8 @@ async fn find(registry: &Registry, platform: &Platform) -> Result<Found, Refusal
         }
         let image: ImageManifest = manifest::parse("its manifest", &text).map_err(unfit)?;
         let found = Found::of(&image, own_digest).map_err(unfit)?;
-        return found.ok_or_else(|| unfit("it is an artifact, a chart or a signature for example".to_owned()));
+        return found
+            .ok_or_else(|| unfit("it is an artifact, a chart or a signature for example".to_owned()));
     }
     Err(unfit(format!("its indexes are nested more than {} deep", manifest::MAX_DEPTH)))
 }

@@ -11,7 +11,9 @@ use oci_client::errors::{OciDistributionError as Failure, OciErrorCode};
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// No connection.
-    #[error("registry {registry} cannot be reached ({reason}): check its name and the network, and whether a proxy (HTTPS_PROXY) is needed")]
+    #[error(
+        "registry {registry} cannot be reached ({reason}): check its name and the network, and whether a proxy (HTTPS_PROXY) is needed"
+    )]
     Unreachable {
         /// `host[:port]`.
         registry: String,
@@ -19,7 +21,9 @@ pub enum Refusal {
         reason: String,
     },
     /// A certificate that nobody vouches for.
-    #[error("registry {registry} does not prove that it is the one ({reason}): trust the authority behind its certificate (SSL_CERT_FILE), or do without with --insecure")]
+    #[error(
+        "registry {registry} does not prove that it is the one ({reason}): trust the authority behind its certificate (SSL_CERT_FILE), or do without with --insecure"
+    )]
     Untrusted {
         /// `host[:port]`.
         registry: String,
@@ -27,7 +31,9 @@ pub enum Refusal {
         reason: String,
     },
     /// No TLS at all.
-    #[error("registry {registry} speaks plain HTTP, which anybody on the way can change: allow it with --insecure")]
+    #[error(
+        "registry {registry} speaks plain HTTP, which anybody on the way can change: allow it with --insecure"
+    )]
     PlainHttp {
         /// `host[:port]`.
         registry: String,
@@ -53,7 +59,9 @@ pub enum Refusal {
         reason: String,
     },
     /// 404 for the repository.
-    #[error("registry {registry} has no {repository}: check the spelling; one that is private shows only after a login")]
+    #[error(
+        "registry {registry} has no {repository}: check the spelling; one that is private shows only after a login"
+    )]
     NoRepository {
         /// `host[:port]`.
         registry: String,
@@ -81,7 +89,9 @@ pub enum Refusal {
         there: Vec<String>,
     },
     /// A blob that is not what its digest says.
-    #[error("blob {wanted} arrived as {got}: the registry, or something on the way, changed it; it was thrown away, so try again, and tell whoever runs the registry if it happens again")]
+    #[error(
+        "blob {wanted} arrived as {got}: the registry, or something on the way, changed it; it was thrown away, so try again, and tell whoever runs the registry if it happens again"
+    )]
     Changed {
         /// The digest in the manifest.
         wanted: String,
@@ -89,7 +99,9 @@ pub enum Refusal {
         got: String,
     },
     /// The connection ended early, again and again.
-    #[error("blob {digest} broke off at byte {at} ({reason}): what has arrived is kept, pull again to go on from there")]
+    #[error(
+        "blob {digest} broke off at byte {at} ({reason}): what has arrived is kept, pull again to go on from there"
+    )]
     BrokenOff {
         /// The digest in the manifest.
         digest: String,
@@ -114,7 +126,9 @@ pub enum Refusal {
         reason: String,
     },
     /// 429.
-    #[error("registry {registry} has had enough requests from here: wait, or log in for a higher limit (`docker login {registry}`)")]
+    #[error(
+        "registry {registry} has had enough requests from here: wait, or log in for a higher limit (`docker login {registry}`)"
+    )]
     TooManyRequests {
         /// `host[:port]`.
         registry: String,
@@ -168,9 +182,9 @@ impl Asked<'_> {
             Failure::RegistryError { envelope, .. } => match envelope.errors.first().map(|e| &e.code) {
                 Some(OciErrorCode::Unauthorized | OciErrorCode::Denied) => self.login(),
                 Some(OciErrorCode::Toomanyrequests) => self.too_many(),
-                Some(
-                    OciErrorCode::NameUnknown | OciErrorCode::ManifestUnknown | OciErrorCode::NotFound,
-                ) => self.no_repository(),
+                Some(OciErrorCode::NameUnknown | OciErrorCode::ManifestUnknown | OciErrorCode::NotFound) => {
+                    self.no_repository()
+                }
                 _ => self.answer(envelope.to_string()),
             },
             Failure::ServerError { code: 401 | 403, .. } => self.login(),

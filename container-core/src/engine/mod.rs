@@ -1,5 +1,6 @@
 //! The engine: a store, and what can be done with the containers in it.
 
+mod check;
 mod create;
 mod end;
 mod exec;
@@ -11,6 +12,7 @@ mod start;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use check::Leftover;
 pub use exec::ExecSpec;
 pub use start::Finished;
 

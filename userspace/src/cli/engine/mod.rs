@@ -27,6 +27,7 @@ mod stats;
 #[cfg(test)]
 mod steps_doc;
 mod stop;
+mod system;
 mod table;
 mod wait;
 
@@ -76,6 +77,8 @@ pub(super) enum EngineVerb {
     Kill(kill::Args),
     /// Remove containers.
     Rm(rm::Args),
+    /// The store as a whole.
+    System(system::Args),
 }
 
 /// Run a verb on the store at `root`; the exit code.
@@ -103,5 +106,6 @@ pub(super) fn dispatch(verb: EngineVerb, root: &Path) -> anyhow::Result<i32> {
         EngineVerb::Stats(args) => stats::run(&args, &engine),
         EngineVerb::Kill(args) => kill::run(&args, &engine),
         EngineVerb::Rm(args) => rm::run(&args, &engine),
+        EngineVerb::System(args) => system::run(args, &engine),
     }
 }

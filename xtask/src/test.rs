@@ -30,7 +30,7 @@ const NEEDS_ROOT: [(&str, &str); 4] =
     [("userspace", "probes"), ("userspace", "ftrace"), ("userspace", "kernel"), ("container-core", "kernel")];
 
 /// Those that need root and programs of this machine, which guests lack.
-const NEEDS_THIS_MACHINE: [(&str, &str); 1] = [("container-core", "registry")];
+const NEEDS_THIS_MACHINE: [(&str, &str); 2] = [("container-core", "registry"), ("userspace", "pulling")];
 
 /// Packages with a library, whose documentation may hold examples.
 const DOCUMENTED: [&str; 3] = ["diag", "container-core", "diag-abi"];

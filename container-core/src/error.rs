@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
+use crate::image::Refusal;
 use crate::steps::Step;
 
 /// One kernel-facing step that the kernel refused.
@@ -171,6 +172,15 @@ pub enum Error {
         path: PathBuf,
         /// Why it is none.
         reason: String,
+    },
+    /// An image that cannot be pulled.
+    #[error("cannot pull {image}: {refusal}")]
+    Pull {
+        /// What was asked for.
+        image: String,
+        /// Why, and what to do.
+        #[source]
+        refusal: Refusal,
     },
     /// An image that containers were made from.
     #[error("image {name:?} is in use by container {container}")]

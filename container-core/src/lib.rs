@@ -71,9 +71,9 @@ mod testing;
 
 pub use cgroup::Usage;
 pub use container::{CgroupRef, Config, Container, ContainerRef};
-pub use engine::{Engine, ExecSpec, Finished};
+pub use engine::{Engine, ExecSpec, Finished, Leftover};
 pub use error::{Error, LaunchError, StepError};
-pub use image::{Image, ImageConfig, LoadOptions};
+pub use image::{Image, ImageConfig, LoadOptions, PullEvent, PullListener, PullOptions, Refusal};
 pub use launch::output::Attach;
 pub use lifecycle::{Exit, State};
 pub use observe::Observer;

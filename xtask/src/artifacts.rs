@@ -77,7 +77,15 @@ fn is_nested_progress(line: &str) -> bool {
 
 /// The static `diag`.
 pub(crate) fn diag() -> Result<Executable> {
-    let built = build("diag", &["build", "--package", "diag", "--bin", "diag"])?;
+    program(build("diag", &["build", "--package", "diag", "--bin", "diag"])?)
+}
+
+/// The same, as it would be given away.
+pub(crate) fn release_diag() -> Result<Executable> {
+    program(build("diag", &["build", "--release", "--package", "diag", "--bin", "diag"])?)
+}
+
+fn program(built: Vec<Executable>) -> Result<Executable> {
     built
         .into_iter()
         .find(|built| built.kind == "bin" && built.target == "diag")

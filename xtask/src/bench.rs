@@ -1,11 +1,15 @@
-//! `cargo xtask bench watch`: what it costs every system call of the machine that diag watches.
+//! `cargo xtask bench`: figures, measured side by side and written to docs/benchmarks.md.
+//!
+//! `watch`: what it costs every system call of the machine that diag watches.
 //!
 //! All variants take turns in every round and are compared within the round, because a machine's speed drifts
 //! by more than the differences that are looked for.
 
+mod document;
 mod kernel;
 pub(crate) mod loops;
 mod report;
+mod start;
 mod statistics;
 mod tools;
 
@@ -38,6 +42,8 @@ pub(crate) struct Options {
 enum What {
     /// The errno watch beside a bare raw tracepoint, bpftrace, perf trace and strace
     Watch(WatchOptions),
+    /// The start of a container beside crun, runc, bwrap and unshare
+    Start(start::Options),
 }
 
 #[derive(clap::Args)]
@@ -67,7 +73,13 @@ pub(crate) struct Turn {
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let What::Watch(options) = &options.what;
+    match &options.what {
+        What::Watch(options) => watch(options),
+        What::Start(options) => start::run(options),
+    }
+}
+
+fn watch(options: &WatchOptions) -> Result<ExitCode> {
     if !nix::unistd::geteuid().is_root() {
         bail!("needs root: programs are attached to the kernel (run `sudo -E cargo xtask bench watch`)");
     }
@@ -97,10 +109,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         }
     }
     if !options.print_only {
-        let file = artifacts::workspace().join("docs/benchmarks.md");
-        std::fs::write(&file, report.markdown(&columns))
-            .with_context(|| format!("cannot write {}", file.display()))?;
-        println!("written to docs/benchmarks.md");
+        document::put("watch", &report.markdown(&columns))?;
     }
     Ok(if report.goal_is_met() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

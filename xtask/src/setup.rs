@@ -7,7 +7,7 @@ mod rust;
 mod system;
 
 pub(crate) use rust::Toolchain;
-pub(crate) use system::{QEMU, install_engines, install_peers};
+pub(crate) use system::{QEMU, install_engines, install_peers, install_runtimes};
 
 use crate::cache::Cache;
 use crate::kernels::{self, Series};
@@ -31,8 +31,12 @@ pub(crate) struct Options {
 pub(crate) enum Need<'a> {
     /// Building diag with its probes, and a busybox to put into containers.
     Build,
-    /// That, and booting guests with these kernels.
+    /// That, and the registry and image tools that tests of this machine's kernel use.
+    ImageTools,
+    /// Building, and booting guests with these kernels.
     Guests(&'a [String]),
+    /// All of it.
+    Everything(&'a [String]),
 }
 
 /// One line of the table.
@@ -49,7 +53,7 @@ struct Step<'a> {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let cache = Cache::open()?;
     let toolchain = Toolchain::current()?;
-    let steps = steps(&cache, &toolchain, Need::Guests(&options.kernels))?;
+    let steps = steps(&cache, &toolchain, Need::Everything(&options.kernels))?;
     if options.check {
         return Ok(check(&steps));
     }
@@ -117,7 +121,17 @@ fn perform(cache: &Cache, steps: &[Step]) -> Result<()> {
 
 fn steps<'a>(cache: &'a Cache, toolchain: &'a Toolchain, need: Need) -> Result<Vec<Step<'a>>> {
     let mut steps = build_steps(cache, toolchain);
-    let Need::Guests(series) = need else { return Ok(steps) };
+    if matches!(need, Need::ImageTools | Need::Everything(_)) {
+        steps.push(Step {
+            name: "image tools".to_owned(),
+            purpose: "a registry, and images that others made, for tests",
+            state: Box::new(system::image_tools),
+            perform: Box::new(|| system::install_image_tools(cache)),
+            by_hand: "apt-get install --no-install-recommends docker-registry buildah podman skopeo umoci \
+                      openssl iproute2",
+        });
+    }
+    let (Need::Guests(series) | Need::Everything(series)) = need else { return Ok(steps) };
     steps.push(Step {
         name: "QEMU".to_owned(),
         purpose: "boots the guests",

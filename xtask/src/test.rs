@@ -30,6 +30,9 @@ use std::time::Instant;
 const NEEDS_ROOT: [(&str, &str); 4] =
     [("userspace", "probes"), ("userspace", "ftrace"), ("userspace", "kernel"), ("container-core", "kernel")];
 
+/// Those that need root and programs of this machine, which guests lack.
+const NEEDS_THIS_MACHINE: [(&str, &str); 2] = [("container-core", "registry"), ("userspace", "pulling")];
+
 /// Packages with a library, whose documentation may hold examples.
 const DOCUMENTED: [&str; 3] = ["diag", "container-core", "diag-abi"];
 
@@ -51,6 +54,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let wants = |ring: u8| options.rings.is_empty() || options.rings.contains(&ring);
     let need = if wants(4) { Need::Guests(&options.kernels) } else { Need::Build };
     let cache = setup::ensure(need)?;
+    if wants(3) && nix::unistd::geteuid().is_root() {
+        setup::ensure(Need::ImageTools)?;
+    }
     let mut total = Tally::default();
     if options.rings.is_empty() {
         total.add(check_rules());
@@ -134,7 +140,11 @@ fn run_ring(ring: u8, build: &Build, cache: &Cache, options: &Options) -> Result
             }
             Ok(tally)
         }
-        2 => run_here(&build.select(|test| test.kind == "test" && !needs_root(test)), &filter, &[]),
+        2 => {
+            let anywhere =
+                |test: &Executable| test.kind == "test" && !needs_root(test) && !needs_this_machine(test);
+            run_here(&build.select(anywhere), &filter, &[])
+        }
         3 if !nix::unistd::geteuid().is_root() => {
             println!("not run: ring 3 needs root (run `sudo -E cargo xtask test --ring 3`)");
             Ok(Tally::default())
@@ -143,7 +153,8 @@ fn run_ring(ring: u8, build: &Build, cache: &Cache, options: &Options) -> Result
             let busybox = cache.busybox().display().to_string();
             // Tests of one kernel's state, of which there is one: not side by side.
             let arguments = [&["--test-threads=1"], filter.as_slice()].concat();
-            run_here(&build.select(needs_root), &arguments, &root_environment(&busybox))
+            let here = build.select(|test| needs_root(test) || needs_this_machine(test));
+            run_here(&here, &arguments, &root_environment(&busybox))
         }
         _ => {
             let tests = build.select(needs_root);
@@ -178,5 +189,13 @@ fn root_environment(busybox: &str) -> Vec<(String, String)> {
 }
 
 fn needs_root(test: &Executable) -> bool {
-    test.kind == "test" && NEEDS_ROOT.contains(&(test.folder.as_str(), test.target.as_str()))
+    is_among(&NEEDS_ROOT, test)
+}
+
+fn needs_this_machine(test: &Executable) -> bool {
+    is_among(&NEEDS_THIS_MACHINE, test)
+}
+
+fn is_among(list: &[(&str, &str)], test: &Executable) -> bool {
+    test.kind == "test" && list.contains(&(test.folder.as_str(), test.target.as_str()))
 }

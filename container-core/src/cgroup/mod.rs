@@ -58,6 +58,11 @@ impl Cgroup {
         Cgroup { groups: hierarchies.iter().map(group).collect() }
     }
 
+    /// The folders of those that exist.
+    pub(crate) fn existing(&self) -> Vec<PathBuf> {
+        self.groups.iter().filter(|group| group.path.exists()).map(|group| group.path.clone()).collect()
+    }
+
     /// Step "enable cgroup controllers": v2 hands a controller down one level at a time, through
     /// `cgroup.subtree_control` of each ancestor. A controller that cannot be handed down (EBUSY: the engine itself
     /// runs in a container, in the group that would have to) is an error only when a limit needs it.

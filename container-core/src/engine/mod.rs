@@ -1,5 +1,6 @@
 //! The engine: a store, and what can be done with the containers in it.
 
+mod check;
 mod create;
 mod end;
 mod exec;
@@ -11,13 +12,14 @@ mod start;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use check::Leftover;
 pub use exec::ExecSpec;
 pub use start::Finished;
 
 use crate::container::ContainerRef;
 use crate::error::{Error, StepError};
 use crate::events::{self, EventKind};
-use crate::image::{self, Image, LoadOptions};
+use crate::image::{self, Image, LoadOptions, PullListener, PullOptions};
 use crate::observe::{Nobody, Observer};
 use crate::steps::Step;
 use crate::store::Store;
@@ -60,6 +62,14 @@ impl Engine {
     /// archives may be compressed with gzip or zstd. Digests are verified. All of its images, or none.
     pub fn load(&self, path: &Path, options: &LoadOptions) -> Result<Vec<Image>, Error> {
         image::load(&self.store, path, options)
+    }
+
+    /// Pull the image `name` from its registry (docker's own for a name without a host) and keep it under that name.
+    /// Credentials are those of `docker login`. Every blob is verified by its digest; layers in the store are not
+    /// fetched again, and what a pull that broke off has fetched is not either. Blocks, with a runtime of its own:
+    /// not to be called from async code.
+    pub fn pull(&self, name: &str, options: &PullOptions, listener: &PullListener) -> Result<Image, Error> {
+        image::pull(&self.store, name, options, listener)
     }
 
     /// All images, by name.

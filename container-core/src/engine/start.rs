@@ -188,6 +188,11 @@ impl Engine {
             let kind = EventKind::StepFailed { error, cleanup: Vec::new() };
             finished.trouble.extend(self.record(&identity, kind).err());
         }
+        if container.config.spec.auto_remove {
+            // No final state for what is gone in a moment; if we are killed here, `repair` finds a dead workload.
+            self.remove_locked(bundle, &container.config, lock)?;
+            return Ok(finished);
+        }
         let state = State::Exited {
             exit: finished.exit,
             oom_killed: finished.oom_killed,
@@ -197,9 +202,6 @@ impl Engine {
         };
         let wrote = bundle.write_state(&state);
         wrote.map_err(|e| StepError::from_io(Step::RecordState, "write", bundle.dir(), &e))?;
-        if container.config.spec.auto_remove {
-            self.remove_locked(bundle, &container.config, lock)?;
-        }
         Ok(finished)
     }
 }

@@ -25,16 +25,31 @@ pub(super) fn read(path: &Path, draft: Draft) -> Result<NewLayer, Error> {
     let file = File::open(path).map_err(Error::store("open", path))?;
     let refuse = |reason: String| Error::NotAnImage { path: path.to_owned(), reason };
     let raw = BufReader::with_capacity(256 * 1024, file);
-    let layer = compression::decompressed(raw).and_then(|stream| unpack(stream, draft)).map_err(refuse)?;
+    let unpacked = compression::decompressed(raw).and_then(|stream| unpack(stream, draft, Ending::Whole));
+    let layer = unpacked.map_err(refuse)?;
     match layer.entries {
         0 => Err(refuse("the archive holds no entry".to_owned())),
         _ => Ok(layer),
     }
 }
 
+/// How an archive must end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// On a block's border, as tar(5) has it: what ends elsewhere was cut off.
+    Whole,
+    /// Anywhere, for a digest vouches for the length: `umoci insert` ends its layers with the last file's last
+    /// byte, and Go's reader, on which the other engines stand, accepts that.
+    Vouched,
+}
+
 /// Fill `draft` from an uncompressed archive. The error is a reason.
-pub(super) fn unpack<'a>(stream: Box<dyn Read + 'a>, draft: Draft) -> Result<NewLayer, String> {
-    let stream = Measured { inner: stream, hash: Sha256::new(), bytes: 0 };
+pub(super) fn unpack<'a>(
+    stream: Box<dyn Read + 'a>,
+    draft: Draft,
+    ending: Ending,
+) -> Result<NewLayer, String> {
+    let stream = Measured { inner: stream, hash: Sha256::new(), bytes: 0, ending, padding: None };
     let mut tree = Tree::open(&draft.tree()).map_err(|e| e.to_string())?;
     let mut archive = tar::Archive::new(stream);
     for entry in archive.entries().map_err(not_tar)? {
@@ -163,11 +178,34 @@ struct Measured<'a> {
     inner: Box<dyn Read + 'a>,
     hash: Sha256,
     bytes: u64,
+    ending: Ending,
+    /// Zeroes still to be given in place of those that the stream lacks, once it has ended. Not hashed.
+    padding: Option<usize>,
+}
+
+/// tar(5): everything comes in blocks of this size.
+const BLOCK: u64 = 512;
+
+impl Measured<'_> {
+    fn pad(&mut self, buffer: &mut [u8]) -> usize {
+        let lacking = match self.ending {
+            Ending::Whole => 0,
+            Ending::Vouched => (BLOCK - self.bytes % BLOCK) as usize % BLOCK as usize,
+        };
+        let left = self.padding.get_or_insert(lacking);
+        let count = buffer.len().min(*left);
+        buffer[..count].fill(0);
+        *left -= count;
+        count
+    }
 }
 
 impl Read for Measured<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
+        if count == 0 {
+            return Ok(self.pad(buffer));
+        }
         self.hash.update(&buffer[..count]);
         self.bytes += count as u64;
         if self.bytes > MAX_STREAM_BYTES {

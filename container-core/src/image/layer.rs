@@ -106,27 +106,32 @@ fn flush(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Delete the layers that neither an image (`named`) nor a container uses; returns their digests. The store's
-/// lock must be held.
-pub(super) fn collect(store: &Store, named: &BTreeSet<String>) -> Result<Vec<String>, Error> {
+/// The layers that neither an image (`named`) nor a container uses.
+pub(super) fn unused(store: &Store, named: &BTreeSet<String>) -> Result<Vec<String>, Error> {
     let mut used = named.clone();
     for id in store.ids()? {
         used.extend(store.bundle(&id).config()?.into_iter().flat_map(|config| config.layers));
     }
     let dir = store.layers();
-    let mut deleted = Vec::new();
-    for entry in fs::read_dir(&dir).map_err(Error::store("read", &dir))?.flatten() {
-        let name = entry.file_name();
-        let Some(hex) = name.to_str().and_then(|name| name.strip_prefix("sha256-")) else { continue };
-        let digest = format!("sha256:{hex}");
-        if !used.contains(&digest) {
-            // Renamed first, so that a kill cannot leave half a layer under a whole layer's name.
-            let gone =
-                dir.join(Maker::current(&ProcessId::current()).being_deleted(&hex[..12.min(hex.len())]));
-            fs::rename(entry.path(), &gone).map_err(Error::store("remove", &entry.path()))?;
-            fs::remove_dir_all(&gone).map_err(Error::store("remove", &gone))?;
-            deleted.push(digest);
-        }
+    let entries = fs::read_dir(&dir).map_err(Error::store("read", &dir))?.flatten();
+    let digests = entries.filter_map(|entry| {
+        let hex = entry.file_name().to_str()?.strip_prefix("sha256-")?.to_owned();
+        Some(format!("sha256:{hex}"))
+    });
+    Ok(digests.filter(|digest| !used.contains(digest)).collect())
+}
+
+/// Delete the layers that neither an image (`named`) nor a container uses; returns their digests. The store's
+/// lock must be held.
+pub(super) fn collect(store: &Store, named: &BTreeSet<String>) -> Result<Vec<String>, Error> {
+    let unused = unused(store, named)?;
+    for digest in &unused {
+        // Renamed first, so that a kill cannot leave half a layer under a whole layer's name.
+        let place = layer_dir(store, digest);
+        let short: String = digest.trim_start_matches("sha256:").chars().take(12).collect();
+        let gone = store.layers().join(Maker::current(&ProcessId::current()).being_deleted(&short));
+        fs::rename(&place, &gone).map_err(Error::store("remove", &place))?;
+        fs::remove_dir_all(&gone).map_err(Error::store("remove", &gone))?;
     }
-    Ok(deleted)
+    Ok(unused)
 }

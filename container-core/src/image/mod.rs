@@ -11,9 +11,11 @@ mod extract;
 mod folder;
 mod layer;
 mod load;
+mod pull;
 mod reference;
 mod sparse;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +28,8 @@ use crate::store::json::{self, Durability};
 pub use config::ImageConfig;
 pub use load::LoadOptions;
 pub(crate) use load::load;
+pub(crate) use pull::pull;
+pub use pull::{PullEvent, PullListener, PullOptions, Refusal};
 
 /// An image as lists show it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,7 +109,29 @@ fn put(store: &Store, images: &[Image]) -> Result<(), Error> {
 }
 
 fn collect(store: &Store, index: &Index) -> Result<Vec<String>, Error> {
-    layer::collect(store, &index.images.iter().flat_map(|i| i.layers.clone()).collect())
+    layer::collect(store, &named(index))
+}
+
+/// Layers that nothing uses, and sentences about those that are missing.
+pub(crate) fn account(store: &Store) -> Result<(Vec<String>, Vec<String>), Error> {
+    let index = load_index(store)?;
+    let mut missing = Vec::new();
+    for image in &index.images {
+        for digest in image.layers.iter().filter(|digest| !layer_tree(store, digest).exists()) {
+            missing.push(format!("image {} needs layer {digest}, which is not there", image.name));
+        }
+    }
+    Ok((layer::unused(store, &named(&index))?, missing))
+}
+
+/// Delete the layers that nothing uses; returns their digests.
+pub(crate) fn collect_unused(store: &Store) -> Result<Vec<String>, Error> {
+    let _lock = store.lock()?;
+    collect(store, &load_index(store)?)
+}
+
+fn named(index: &Index) -> BTreeSet<String> {
+    index.images.iter().flat_map(|image| image.layers.clone()).collect()
 }
 
 /// All images, by name.

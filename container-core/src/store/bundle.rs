@@ -71,9 +71,9 @@ impl Bundle {
         copy_owner_and_mode(like, &self.upper()).map_err(Error::store("prepare", &self.upper()))?;
         // A container that removes itself means nothing after a power cut: not worth waiting for the disk.
         let durability = if config.spec.auto_remove { Durability::Replaced } else { Durability::Flushed };
+        // No state file: that is what "created" looks like.
         json::write(&self.config_file(), config, durability)
-            .map_err(Error::store("write", &self.config_file()))?;
-        self.write_state(&State::Created).map_err(Error::store("write", &self.state_file()))
+            .map_err(Error::store("write", &self.config_file()))
     }
 
     /// Wait for the container's lock. `None` when the container is gone.
@@ -106,7 +106,7 @@ impl Bundle {
         json::read(&self.config_file())
     }
 
-    /// The state as it was last written. One that a power cut destroyed counts as created: nothing survived.
+    /// The state as it was last written; none was before the first start. One that a power cut destroyed counts as created: nothing survived.
     pub(crate) fn state(&self) -> Result<State, Error> {
         match json::read(&self.state_file()) {
             Ok(state) => Ok(state.unwrap_or(State::Created)),

@@ -65,6 +65,19 @@ impl Store {
         }
     }
 
+    /// Names whose container is gone.
+    pub(crate) fn stray_names(&self) -> Result<Vec<String>, Error> {
+        let dir = self.names();
+        let mut stray = Vec::new();
+        for entry in fs::read_dir(&dir).map_err(Error::store("read", &dir))?.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if self.owner_of_name(&name)?.is_none() {
+                stray.push(name);
+            }
+        }
+        Ok(stray)
+    }
+
     /// Give `name` to container `id`. The store's lock must be held.
     pub(crate) fn claim_name(&self, name: &str, id: &str) -> Result<(), Error> {
         if let Some(owner) = self.owner_of_name(name)? {

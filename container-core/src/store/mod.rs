@@ -6,6 +6,7 @@
 //!   events.jsonl               the event log (events/)
 //!   images.json                names of images -> layers
 //!   layers/sha256-<hex>/       a layer's tree in fs/ and its figures in layer.json, shared between images
+//!   downloads/                 blobs from registries that are not unpacked yet (image/pull/downloads.rs)
 //!   names/<name>               symbolic link whose target is a container id: makes names unique
 //!   containers/<id>/           config.json state.json lock log rootfs/ upper/ work/
 //!   containers/.new-…, .gone-… being made, being deleted; swept once their maker is dead
@@ -60,6 +61,10 @@ impl Store {
         self.root.join("layers")
     }
 
+    pub(crate) fn downloads(&self) -> PathBuf {
+        self.root.join("downloads")
+    }
+
     pub(crate) fn images_file(&self) -> PathBuf {
         self.root.join("images.json")
     }
@@ -77,7 +82,7 @@ impl Store {
 }
 
 /// mkdir -p with mode 0700: what lies in a store may be anybody's secret.
-fn make_private_dir(dir: &Path) -> Result<(), Error> {
+pub(crate) fn make_private_dir(dir: &Path) -> Result<(), Error> {
     match DirBuilder::new().recursive(true).mode(0o700).create(dir) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(Error::store("create", dir)(e)),
         _ => Ok(()),

@@ -1,7 +1,7 @@
 //! Folders on their way in or out of the store, and what to do with those whose maker was killed.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::process::ProcessId;
@@ -29,17 +29,22 @@ impl Maker {
 
 /// Delete passing folders in `dir` whose maker no longer runs. What another sweeper deletes first is fine.
 pub(crate) fn sweep(dir: &Path) -> Result<(), Error> {
-    let entries = fs::read_dir(dir).map_err(Error::store("read", dir))?;
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        if name.to_str().is_some_and(is_abandoned)
-            && let Err(e) = fs::remove_dir_all(entry.path())
-            && e.kind() != std::io::ErrorKind::NotFound
-        {
-            return Err(Error::store("remove", &entry.path())(e));
+    for path in abandoned(dir)? {
+        match fs::remove_dir_all(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::store("remove", &path)(e));
+            }
+            _ => {}
         }
     }
     Ok(())
+}
+
+/// The passing folders in `dir` whose maker no longer runs.
+pub(crate) fn abandoned(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = fs::read_dir(dir).map_err(Error::store("read", dir))?.flatten();
+    let is_passing = |entry: &fs::DirEntry| entry.file_name().to_str().is_some_and(is_abandoned);
+    Ok(entries.filter(is_passing).map(|entry| entry.path()).collect())
 }
 
 /// Whether this is the name of a passing folder whose maker is gone.

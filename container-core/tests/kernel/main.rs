@@ -5,6 +5,7 @@
 )]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests say why they were skipped")]
 
+mod churn;
 mod crash;
 mod crowd;
 mod hostile;

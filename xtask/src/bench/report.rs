@@ -1,13 +1,11 @@
-//! The figures as a table for the terminal and as docs/benchmarks.md.
+//! The figures as a table for the terminal and as a section of docs/benchmarks.md.
 
 use super::loops::LOOPS;
 use super::statistics::{Spread, median, spread};
 use super::tools::Kind;
-use super::{Column, Turn};
+use super::{Column, Turn, document};
 use anyhow::{Context, Result};
 use std::fmt::Write;
-use std::fs;
-use std::process::Command;
 use std::time::Duration;
 
 /// At most this many times what a bare raw tracepoint adds.
@@ -102,7 +100,7 @@ impl Report {
         let _ = writeln!(
             text,
             "Measured on {}, {} rounds in {} s.\n",
-            machine(),
+            document::machine(),
             self.rounds,
             self.took.as_secs()
         );
@@ -131,11 +129,11 @@ impl Report {
             let cells: Vec<String> = row.cells.iter().map(ratio).collect();
             let _ = writeln!(text, "| {} | {} |", row.name, cells.join(" | "));
         }
-        text += "\n## Goal\n\nAt most 1.1 times what the bare raw tracepoint adds, and less than every peer. strace with a\nseccomp filter is cheap in calls that it lets pass unseen (getppid, read), and sees only the processes it started:\n\n";
+        text += "\n### Goal\n\nAt most 1.1 times what the bare raw tracepoint adds, and less than every peer. strace with a\nseccomp filter is cheap in calls that it lets pass unseen (getppid, read), and sees only the processes it started:\n\n";
         for judgement in self.judgements() {
             let _ = writeln!(text, "- {}", judgement.sentence());
         }
-        text += "\n## What was compared\n\n";
+        text += "\n### What was compared\n\n";
         for each in &LOOPS {
             let _ = writeln!(text, "- loop `{}`: {}", each.name, each.what);
         }
@@ -207,18 +205,7 @@ fn shown(kind: Kind, cell: &Cell) -> String {
     }
 }
 
-/// Kernel, processor and day: figures without them mean nothing.
-fn machine() -> String {
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
-    let count = info.lines().filter(|line| line.starts_with("processor")).count();
-    let day = Command::new("date").args(["-u", "+%Y-%m-%d"]).output();
-    let day = day.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
-    format!("{day}, Linux {}, {count} × {}", kernel.trim(), model.trim_start_matches([' ', '\t', ':']))
-}
-
-const HEAD: &str = "# What the watch costs
+const HEAD: &str = "## What the watch costs
 
 Written by `cargo xtask bench watch` (as root); run it on your machine.
 

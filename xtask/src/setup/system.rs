@@ -22,21 +22,57 @@ const BUILD_PROGRAMS: [(&str, &str); 6] = [
 pub(crate) const QEMU: &str = "qemu-system-x86_64";
 
 pub(crate) fn missing_build_packages() -> Vec<&'static str> {
-    let missing = |(program, _): &&(&str, &str)| find_program(program).is_none();
-    BUILD_PROGRAMS.iter().filter(missing).map(|(_, package)| *package).collect()
+    missing(&BUILD_PROGRAMS)
 }
 
 pub(crate) fn install_build_packages(cache: &Cache) -> Result<()> {
     install(&missing_build_packages(), &cache.log("system-packages"))
 }
 
-/// (program, Debian package) of the tools that `cargo xtask bench` compares with.
+/// (program, Debian package) of the tools that `cargo xtask bench watch` compares with.
 const PEERS: [(&str, &str); 3] = [("bpftrace", "bpftrace"), ("perf", "linux-perf"), ("strace", "strace")];
+
+/// What `cargo xtask bench start` compares with; golang-github-containers-common has docker's seccomp profile.
+const RUNTIMES: [(&str, &str); 4] = [
+    ("crun", "crun"),
+    ("runc", "runc"),
+    ("bwrap", "bubblewrap"),
+    ("/usr/share/containers/seccomp.json", "golang-github-containers-common"),
+];
+
+/// Registry and image tools of ring 3's tests (container-core/tests/registry): programs and packages.
+const IMAGE_TOOLS: [(&str, &str); 7] = [
+    ("docker-registry", "docker-registry"),
+    ("buildah", "buildah"),
+    ("podman", "podman"),
+    ("skopeo", "skopeo"),
+    ("umoci", "umoci"),
+    ("openssl", "openssl"),
+    ("ip", "iproute2"),
+];
 
 /// Installs what is missing. Only the bench needs them, so `setup` does not.
 pub(crate) fn install_peers(cache: &Cache) -> Result<()> {
-    let missing = |(program, _): &&(&str, &str)| find_program(program).is_none();
-    let packages: Vec<_> = PEERS.iter().filter(missing).map(|(_, package)| *package).collect();
+    install_missing(&PEERS, cache)
+}
+
+/// The same for the other bench.
+pub(crate) fn install_runtimes(cache: &Cache) -> Result<()> {
+    install_missing(&RUNTIMES, cache)
+}
+
+/// What is there of the image tools, when all are.
+pub(crate) fn image_tools() -> Option<String> {
+    let names: Vec<&str> = IMAGE_TOOLS.iter().map(|(program, _)| *program).collect();
+    missing(&IMAGE_TOOLS).is_empty().then(|| names.join(", "))
+}
+
+pub(crate) fn install_image_tools(cache: &Cache) -> Result<()> {
+    install(&missing(&IMAGE_TOOLS), &cache.log("image-tools"))
+}
+
+fn install_missing(programs: &[(&'static str, &'static str)], cache: &Cache) -> Result<()> {
+    let packages = missing(programs);
     if packages.is_empty() {
         return Ok(());
     }
@@ -53,14 +89,19 @@ const ENGINES: [(&str, &str); 6] = [
     ("bwrap", "bubblewrap"),
 ];
 
-/// Installs engines that are missing. Only their matrix needs them, so `setup` does not.
+/// Installs engines that are missing. Only their matrix and docker's tests need them, so `setup` does not.
 pub(crate) fn install_engines(cache: &Cache) -> Result<()> {
-    let missing = |(program, _): &&(&str, &str)| find_program(program).is_none();
-    let packages: Vec<_> = ENGINES.iter().filter(missing).map(|(_, package)| *package).collect();
+    let packages = missing(&ENGINES);
     if packages.is_empty() {
         return Ok(());
     }
     install(&packages, &cache.log("engines"))
+}
+
+/// Packages of the programs that are not here.
+fn missing(programs: &[(&'static str, &'static str)]) -> Vec<&'static str> {
+    let is_missing = |(program, _): &&(&str, &str)| find_program(program).is_none();
+    programs.iter().filter(is_missing).map(|(_, package)| *package).collect()
 }
 
 pub(crate) fn qemu_version() -> Option<String> {

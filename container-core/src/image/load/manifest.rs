@@ -13,9 +13,9 @@ use super::source::Source;
 use crate::id::hex;
 
 /// Most bytes of a manifest, an index or a config.
-const MAX_JSON: u64 = 16 << 20;
+pub(in crate::image) const MAX_JSON: u64 = 16 << 20;
 /// An index in an index in an index …
-const MAX_DEPTH: usize = 4;
+pub(in crate::image) const MAX_DEPTH: usize = 4;
 /// More layers than overlayfs stacks (kernel: OVL_MAX_STACK), and more than any builder makes.
 const MAX_LAYERS: usize = 500;
 
@@ -24,27 +24,27 @@ const FULL_NAME: &str = "io.containerd.image.name";
 
 /// An image of the source, not looked into yet.
 #[derive(Debug)]
-pub(super) struct Found {
-    pub(super) names: Vec<String>,
+pub(in crate::image) struct Found {
+    pub(in crate::image) names: Vec<String>,
     /// Only a tag is known, not what it is a tag of.
-    pub(super) tag: Option<String>,
+    pub(in crate::image) tag: Option<String>,
     /// Digest of the manifest, where there is one.
-    pub(super) manifest: Option<String>,
-    pub(super) config: Blob,
-    pub(super) layers: Vec<Blob>,
+    pub(in crate::image) manifest: Option<String>,
+    pub(in crate::image) config: Blob,
+    pub(in crate::image) layers: Vec<Blob>,
 }
 
 /// A file of the source and what its bytes must be.
-#[derive(Debug)]
-pub(super) struct Blob {
-    pub(super) file: String,
+#[derive(Debug, Clone)]
+pub(in crate::image) struct Blob {
+    pub(in crate::image) file: String,
     /// Hexadecimal digits of the SHA-256 over the file as it lies there, where something says so.
-    pub(super) sha256: Option<String>,
-    pub(super) size: Option<u64>,
+    pub(in crate::image) sha256: Option<String>,
+    pub(in crate::image) size: Option<u64>,
 }
 
 /// The images in the source that fit the platform. The error is a reason.
-pub(super) fn find(source: &Source, platform: &Platform) -> Result<Vec<Found>, String> {
+pub(in crate::image) fn find(source: &Source, platform: &Platform) -> Result<Vec<Found>, String> {
     // Newer versions of docker write both; only the OCI layout has a digest for everything.
     if let Some(index) = source.small("index.json", MAX_JSON)? {
         return in_layout(source, &parse("index.json", &index)?, platform);
@@ -57,7 +57,7 @@ pub(super) fn find(source: &Source, platform: &Platform) -> Result<Vec<Found>, S
     }
 }
 
-fn parse<T: DeserializeOwned>(name: &str, text: &[u8]) -> Result<T, String> {
+pub(in crate::image) fn parse<T: DeserializeOwned>(name: &str, text: &[u8]) -> Result<T, String> {
     serde_json::from_slice(text).map_err(|e| format!("{name}: {e}"))
 }
 
@@ -127,7 +127,7 @@ impl Search<'_> {
             return Ok(false);
         }
         let kind = at.media_type().to_string();
-        if kind.ends_with("image.index.v1+json") || kind.ends_with("manifest.list.v2+json") {
+        if is_index(&kind) {
             let index: ImageIndex = self.json(at)?;
             for descriptor in index.manifests() {
                 if self.descend(named, descriptor, depth + 1)? {
@@ -136,30 +136,48 @@ impl Search<'_> {
             }
             return Ok(false);
         }
-        if !kind.ends_with("image.manifest.v1+json") && !kind.ends_with("manifest.v2+json") {
+        if !is_manifest(&kind) {
             return Ok(false);
         }
         let manifest: ImageManifest = self.json(at)?;
-        let config = manifest.config().media_type().to_string();
-        if !config.ends_with("image.config.v1+json") && !config.ends_with("container.image.v1+json") {
-            // A chart, a signature: an artifact that is no image.
-            return Ok(false);
-        }
-        check_count(manifest.layers().len())?;
+        let Some(found) = Found::of(&manifest, at.digest().to_string())? else { return Ok(false) };
         let (names, tag) = names(named);
-        self.found.push(Found {
-            names,
-            tag,
-            manifest: Some(at.digest().to_string()),
-            config: blob(manifest.config())?,
-            layers: manifest.layers().iter().map(blob).collect::<Result<_, _>>()?,
-        });
+        self.found.push(Found { names, tag, ..found });
         Ok(true)
     }
 
     fn json<T: DeserializeOwned>(&self, descriptor: &Descriptor) -> Result<T, String> {
         let blob = blob(descriptor)?;
         parse(&blob.file, &blob.read(self.source)?)
+    }
+}
+
+/// Whether a media type is that of an index: OCI's, or docker's manifest list.
+pub(in crate::image) fn is_index(kind: &str) -> bool {
+    kind.ends_with("image.index.v1+json") || kind.ends_with("manifest.list.v2+json")
+}
+
+/// Whether a media type is that of one image's manifest.
+pub(in crate::image) fn is_manifest(kind: &str) -> bool {
+    kind.ends_with("image.manifest.v1+json") || kind.ends_with("manifest.v2+json")
+}
+
+impl Found {
+    /// What a manifest names, without a name of its own. `None` when it is an artifact that is no image: a chart,
+    /// a signature.
+    pub(in crate::image) fn of(manifest: &ImageManifest, digest: String) -> Result<Option<Found>, String> {
+        let config = manifest.config().media_type().to_string();
+        if !config.ends_with("image.config.v1+json") && !config.ends_with("container.image.v1+json") {
+            return Ok(None);
+        }
+        check_count(manifest.layers().len())?;
+        Ok(Some(Found {
+            names: Vec::new(),
+            tag: None,
+            manifest: Some(digest),
+            config: blob(manifest.config())?,
+            layers: manifest.layers().iter().map(blob).collect::<Result<_, _>>()?,
+        }))
     }
 }
 
@@ -185,8 +203,13 @@ fn blob(descriptor: &Descriptor) -> Result<Blob, String> {
 }
 
 impl Blob {
+    /// `sha256:<hex>`; empty where nothing says so, which no manifest of a registry allows.
+    pub(in crate::image) fn digest(&self) -> String {
+        self.sha256.as_ref().map_or(String::new(), |hex| format!("sha256:{hex}"))
+    }
+
     /// All of a small blob, verified.
-    pub(super) fn read(&self, source: &Source) -> Result<Vec<u8>, String> {
+    pub(in crate::image) fn read(&self, source: &Source) -> Result<Vec<u8>, String> {
         let bytes = source.small(&self.file, MAX_JSON)?;
         let bytes = bytes.ok_or_else(|| format!("{} is missing", self.file))?;
         self.verify(bytes.len() as u64, &hex(&Sha256::digest(&bytes)))?;
@@ -194,7 +217,7 @@ impl Blob {
     }
 
     /// Whether length and digest are those that were announced.
-    pub(super) fn verify(&self, size: u64, sha256: &str) -> Result<(), String> {
+    pub(in crate::image) fn verify(&self, size: u64, sha256: &str) -> Result<(), String> {
         if let Some(announced) = self.size.filter(|announced| *announced != size) {
             return Err(format!("{} has {size} bytes, not the {announced} announced", self.file));
         }

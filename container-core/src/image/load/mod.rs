@@ -4,9 +4,9 @@
 //! each layer by the digest in the image's config, over the uncompressed stream (OCI: DiffID). A layer that is in
 //! the store already is not read again.
 
-mod manifest;
-mod platform;
-mod source;
+pub(super) mod manifest;
+pub(super) mod platform;
+pub(super) mod source;
 
 use std::io::{self, BufReader, Read};
 use std::path::Path;
@@ -14,6 +14,7 @@ use std::path::Path;
 use oci_spec::image::ImageConfiguration;
 use sha2::{Digest, Sha256};
 
+use super::archive::Ending;
 use super::config::ImageConfig;
 use super::layer::{self, Draft, Facts, NewLayer};
 use super::{Image, archive, compression, put, reference};
@@ -44,25 +45,35 @@ struct Ready {
     fresh: Vec<NewLayer>,
 }
 
+/// How a reason becomes the error of whoever takes images over.
+pub(super) type Refuse<'a> = dyn Fn(String) -> Error + 'a;
+
 /// Load every image of `path` that fits. All of them, or none.
 pub(crate) fn load(store: &Store, path: &Path, options: &LoadOptions) -> Result<Vec<Image>, Error> {
     let refuse = |reason: String| Error::NotAnImage { path: path.to_owned(), reason };
-    let platform = match options.platform.as_deref() {
-        None => Platform::own(),
-        Some(text) => Platform::parse(text).ok_or_else(|| {
-            Error::InvalidSpec(format!("{text:?} is no platform: OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT"))
-        })?,
-    };
+    let platform = Platform::asked(options.platform.as_deref())?;
     let source = Source::open(path, store)?;
     let found = manifest::find(&source, &platform).map_err(refuse)?;
     if found.is_empty() {
         return Err(refuse("it names no image".to_owned()));
     }
     let names = name_all(&found, options.name.as_deref()).map_err(refuse)?;
+    take_over(store, &source, &found, &names, &platform, &refuse)
+}
+
+/// Read, verify and keep the images found in a source, each under its names. All of them, or none.
+pub(super) fn take_over(
+    store: &Store,
+    source: &Source,
+    found: &[Found],
+    names: &[Vec<String>],
+    platform: &Platform,
+    refuse: &Refuse<'_>,
+) -> Result<Vec<Image>, Error> {
     for _ in 0..ATTEMPTS {
         let mut ready = Vec::new();
-        for (found, names) in found.iter().zip(&names) {
-            ready.push(prepare(store, &source, found, names, &platform, path)?);
+        for (found, names) in found.iter().zip(names) {
+            ready.push(prepare(store, source, found, names, platform, refuse)?);
         }
         if let Some(images) = settle(store, &ready)? {
             return Ok(images);
@@ -98,9 +109,8 @@ fn prepare(
     found: &Found,
     names: &[String],
     platform: &Platform,
-    path: &Path,
+    refuse: &Refuse<'_>,
 ) -> Result<Ready, Error> {
-    let refuse = |reason: String| Error::NotAnImage { path: path.to_owned(), reason };
     let text = found.config.read(source).map_err(refuse)?;
     let config: ImageConfiguration = serde_json::from_slice(&text)
         .map_err(|e| refuse(format!("its config {}: {e}", found.config.file)))?;
@@ -153,7 +163,7 @@ fn read_layer(source: &Source, blob: &Blob, diff_id: &str, draft: Draft) -> Resu
     }
     let counted = Counted { inner: reading.content, hash: Sha256::new(), bytes: 0 };
     let mut raw = BufReader::with_capacity(256 * 1024, counted);
-    let layer = archive::unpack(compression::decompressed(&mut raw)?, draft)?;
+    let layer = archive::unpack(compression::decompressed(&mut raw)?, draft, Ending::Vouched)?;
     // What lies behind the compressed stream is covered by the digest too.
     io::copy(&mut raw, &mut io::sink()).map_err(|e| e.to_string())?;
     let Counted { hash, bytes, .. } = raw.into_inner();

@@ -4,9 +4,11 @@ use std::fmt;
 
 use oci_spec::image::{Arch, Os};
 
+use crate::error::Error;
+
 /// What an image must be for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Platform {
+pub(in crate::image) struct Platform {
     os: String,
     architecture: String,
     /// Only where one is asked for: an image without is taken otherwise.
@@ -15,7 +17,7 @@ pub(super) struct Platform {
 
 impl Platform {
     /// This machine.
-    pub(super) fn own() -> Platform {
+    pub(in crate::image) fn own() -> Platform {
         let architecture = match std::env::consts::ARCH {
             "x86_64" => "amd64",
             "aarch64" => "arm64",
@@ -27,8 +29,17 @@ impl Platform {
         Platform { os: "linux".to_owned(), architecture: architecture.to_owned(), variant: None }
     }
 
+    /// What somebody asked for, else this machine.
+    pub(in crate::image) fn asked(text: Option<&str>) -> Result<Platform, Error> {
+        let Some(text) = text else { return Ok(Platform::own()) };
+        let bad = || {
+            Error::InvalidSpec(format!("{text:?} is no platform: OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT"))
+        };
+        Platform::parse(text).ok_or_else(bad)
+    }
+
     /// `linux/arm64`, `linux/arm/v7`, or the architecture alone.
-    pub(super) fn parse(text: &str) -> Option<Platform> {
+    pub(in crate::image) fn parse(text: &str) -> Option<Platform> {
         let parts: Vec<&str> = text.split('/').collect();
         let (os, architecture, variant) = match parts.as_slice() {
             [architecture] => ("linux", *architecture, None),
@@ -48,13 +59,13 @@ impl Platform {
         })
     }
 
-    pub(super) fn fits(&self, os: &Os, architecture: &Arch, variant: Option<&str>) -> bool {
+    pub(in crate::image) fn fits(&self, os: &Os, architecture: &Arch, variant: Option<&str>) -> bool {
         self.os == os.to_string()
             && self.architecture == architecture.to_string()
             && self.variant.as_deref().is_none_or(|wanted| variant == Some(wanted))
     }
 
-    pub(super) fn name(os: &Os, architecture: &Arch, variant: Option<&str>) -> String {
+    pub(in crate::image) fn name(os: &Os, architecture: &Arch, variant: Option<&str>) -> String {
         let variant = variant.map_or(String::new(), |variant| format!("/{variant}"));
         format!("{os}/{architecture}{variant}")
     }

@@ -28,7 +28,7 @@ const MAX_FILES: usize = 100_000;
 const MAX_LINKS: usize = 8;
 
 /// Named files, to be read in any order.
-pub(super) enum Source {
+pub(in crate::image) enum Source {
     Folder(OwnedFd),
     Archive {
         file: File,
@@ -40,25 +40,22 @@ pub(super) enum Source {
 
 /// What an archive has under a name.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(in crate::image) enum Place {
     File { at: u64, size: u64 },
     Link(Vec<u8>),
 }
 
 /// A file of the source, being read.
-pub(super) struct Reading {
-    pub(super) size: u64,
-    pub(super) content: Box<dyn Read>,
+pub(in crate::image) struct Reading {
+    pub(in crate::image) size: u64,
+    pub(in crate::image) content: Box<dyn Read>,
 }
 
 impl Source {
-    pub(super) fn open(path: &Path, store: &Store) -> Result<Source, Error> {
+    pub(in crate::image) fn open(path: &Path, store: &Store) -> Result<Source, Error> {
         let refuse = |reason: String| Error::NotAnImage { path: path.to_owned(), reason };
         if path.is_dir() {
-            let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-            let folder =
-                open(path, flags, Mode::empty()).map_err(|e| Error::store("open", path)(e.into()))?;
-            return Ok(Source::Folder(folder));
+            return Source::folder(path);
         }
         let mut file = File::open(path).map_err(Error::store("open", path))?;
         let mut draft = None;
@@ -71,8 +68,14 @@ impl Source {
         Ok(Source::Archive { file, index, _draft: draft })
     }
 
+    pub(in crate::image) fn folder(path: &Path) -> Result<Source, Error> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let folder = open(path, flags, Mode::empty()).map_err(|e| Error::store("open", path)(e.into()))?;
+        Ok(Source::Folder(folder))
+    }
+
     /// Open the file `name`; `None` when there is none. The error is a reason.
-    pub(super) fn file(&self, name: &str) -> Result<Option<Reading>, String> {
+    pub(in crate::image) fn file(&self, name: &str) -> Result<Option<Reading>, String> {
         match self {
             Source::Folder(top) => {
                 let how = OpenHow::new()
@@ -98,7 +101,7 @@ impl Source {
     }
 
     /// All of a small file.
-    pub(super) fn small(&self, name: &str, most: u64) -> Result<Option<Vec<u8>>, String> {
+    pub(in crate::image) fn small(&self, name: &str, most: u64) -> Result<Option<Vec<u8>>, String> {
         let Some(reading) = self.file(name)? else { return Ok(None) };
         if reading.size > most {
             return Err(format!("{name} has more than {most} bytes"));

@@ -14,6 +14,7 @@ mod load;
 mod logs;
 mod pause;
 mod ps;
+mod pull;
 mod resources;
 mod rm;
 mod rmi;
@@ -26,6 +27,7 @@ mod stats;
 #[cfg(test)]
 mod steps_doc;
 mod stop;
+mod system;
 mod table;
 mod wait;
 
@@ -41,6 +43,8 @@ pub(super) enum EngineVerb {
     Import(import::Args),
     /// Take over images that another tool saved: docker-archive, OCI archive or OCI layout.
     Load(load::Args),
+    /// Fetch an image from its registry.
+    Pull(pull::Args),
     /// List images.
     Images(images::Args),
     /// Forget images, and delete the layers that nothing else uses.
@@ -73,6 +77,8 @@ pub(super) enum EngineVerb {
     Kill(kill::Args),
     /// Remove containers.
     Rm(rm::Args),
+    /// The store as a whole.
+    System(system::Args),
 }
 
 /// Run a verb on the store at `root`; the exit code.
@@ -83,6 +89,7 @@ pub(super) fn dispatch(verb: EngineVerb, root: &Path) -> anyhow::Result<i32> {
     match verb {
         EngineVerb::Import(args) => import::run(&args, &engine),
         EngineVerb::Load(args) => load::run(args, &engine),
+        EngineVerb::Pull(args) => pull::run(args, &engine),
         EngineVerb::Images(args) => images::run(args, &engine),
         EngineVerb::Rmi(args) => rmi::run(&args, &engine),
         EngineVerb::Run(args) => run::run(args, &engine),
@@ -99,5 +106,6 @@ pub(super) fn dispatch(verb: EngineVerb, root: &Path) -> anyhow::Result<i32> {
         EngineVerb::Stats(args) => stats::run(&args, &engine),
         EngineVerb::Kill(args) => kill::run(&args, &engine),
         EngineVerb::Rm(args) => rm::run(&args, &engine),
+        EngineVerb::System(args) => system::run(args, &engine),
     }
 }

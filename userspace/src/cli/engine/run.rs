@@ -2,7 +2,7 @@
 
 use container_core::{Attach, Engine};
 
-use super::{failure, spec::Description};
+use super::{failure, pull, spec::Description};
 use crate::cli::outcome;
 
 #[derive(Debug, clap::Args)]
@@ -14,12 +14,15 @@ pub(in crate::cli) struct Args {
     #[arg(short, long, conflicts_with = "detach")]
     interactive: bool,
     #[command(flatten)]
+    pull: pull::Choice,
+    #[command(flatten)]
     description: Description,
 }
 
 pub(super) fn run(args: Args, engine: &Engine) -> anyhow::Result<i32> {
     let spec = args.description.into_spec()?;
-    let container = match engine.create(&spec) {
+    let made = pull::ensure(engine, &spec.image, args.pull).and_then(|()| engine.create(&spec));
+    let container = match made {
         Ok(container) => container,
         Err(error) => return Ok(failure::report(&error, spec.name.as_deref().unwrap_or_default())),
     };

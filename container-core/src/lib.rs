@@ -66,6 +66,7 @@ mod spec;
 pub mod steps;
 mod store;
 mod sys;
+pub mod terminal;
 #[cfg(test)]
 mod testing;
 
@@ -79,6 +80,6 @@ pub use lifecycle::{Exit, State};
 pub use observe::Observer;
 pub use process::ProcessId;
 pub use spec::{
-    Capabilities, Capability, Device, Limits, Mount, MountSource, Network, ResourceLimit, Seccomp, Security,
-    Spec, Sysctl, User,
+    Capabilities, Capability, CpuSet, Device, Limits, Mount, MountSource, Network, ResourceLimit,
+    RestartPolicy, Seccomp, Security, Spec, Sysctl, User,
 };

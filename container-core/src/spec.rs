@@ -4,10 +4,15 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+mod cpus;
 mod resources;
+mod restart;
 mod security;
 
+pub use cpus::CpuSet;
 pub use resources::{Device, Mount, MountSource, ResourceLimit, Sysctl};
+pub(crate) use restart::BackOff;
+pub use restart::RestartPolicy;
 pub(crate) use security::CapabilitySet;
 pub use security::{Capabilities, Capability, Seccomp, Security};
 
@@ -50,6 +55,15 @@ pub struct Spec {
     /// What it may ask of the kernel.
     #[serde(default)]
     pub security: Security,
+    /// Give it a terminal, pty(7): standard input, output and error are one. `TERM=xterm` is added where missing.
+    #[serde(default)]
+    pub tty: bool,
+    /// Keep its standard input open for those who attach.
+    #[serde(default)]
+    pub open_stdin: bool,
+    /// When to start it again after its end.
+    #[serde(default)]
+    pub restart: RestartPolicy,
     /// Mount the root file system without write access.
     #[serde(default)]
     pub read_only: bool,
@@ -88,6 +102,9 @@ pub struct Limits {
     pub memory_bytes: Option<u64>,
     /// CPU time per wall time in thousandths of one CPU: `cpu.max`, on v1 `cpu.cfs_quota_us`. At least 10.
     pub cpu_millis: Option<u32>,
+    /// The CPUs it may run on: `cpuset.cpus`, cpuset(7).
+    #[serde(default)]
+    pub cpus: Option<CpuSet>,
 }
 
 /// The container's network.
@@ -119,6 +136,9 @@ impl Spec {
             auto_remove: false,
             stop_signal: None,
             security: Security::default(),
+            tty: false,
+            open_stdin: false,
+            restart: RestartPolicy::No,
             read_only: false,
             init: false,
             mounts: Vec::new(),
@@ -145,6 +165,9 @@ impl Spec {
         }
         if let Some(signal) = self.stop_signal.filter(|signal| !(1..=64).contains(signal)) {
             return invalid(format_args!("there is no signal {signal}"));
+        }
+        if self.auto_remove && self.restart != RestartPolicy::No {
+            return invalid("a container that removes itself cannot be restarted");
         }
         self.mounts.iter().try_for_each(Mount::validate)?;
         self.devices.iter().try_for_each(Device::validate)?;
@@ -191,14 +214,15 @@ pub(crate) fn validate_command(args: &[String], env: &[String], cwd: Option<&str
     }
 }
 
-/// The environment as the workload gets it: PATH and HOME added where missing, as other engines do.
-pub(crate) fn complete_env(env: &[String], home: Option<&str>) -> Vec<String> {
+/// The environment as the workload gets it: PATH, HOME and, at a terminal, TERM added where missing, as other engines do.
+pub(crate) fn complete_env(env: &[String], home: Option<&str>, terminal: bool) -> Vec<String> {
     let mut all = env.to_vec();
     for (key, default) in [
         ("PATH=", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
         ("HOME=", home.unwrap_or("/root")),
+        ("TERM=", if terminal { "xterm" } else { "" }),
     ] {
-        if !all.iter().any(|pair| pair.starts_with(key)) {
+        if !default.is_empty() && !all.iter().any(|pair| pair.starts_with(key)) {
             all.push(format!("{key}{default}"));
         }
     }
@@ -241,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_given_path_is_kept() {
-        let env = complete_env(&["PATH=/x".into()], None);
+        let env = complete_env(&["PATH=/x".into()], None, false);
         assert_eq!(env, ["PATH=/x", "HOME=/root"]);
     }
 }

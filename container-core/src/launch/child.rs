@@ -61,7 +61,7 @@ pub(crate) struct Prepared<'a> {
 impl Plan {
     pub(crate) fn prepare(spec: &Spec, prepared: Prepared<'_>) -> Result<Plan, Error> {
         let Prepared { rootfs, hostname, cgroup2, streams, volumes, account } = prepared;
-        let env = complete_env(&spec.env, account.home.as_deref());
+        let env = complete_env(&spec.env, account.home.as_deref(), spec.tty);
         Ok(Plan {
             groups: Vec::new(),
             streams,

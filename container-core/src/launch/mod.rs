@@ -15,7 +15,7 @@ pub(crate) mod workload;
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -36,8 +36,10 @@ use crate::steps::Step;
 use crate::store::Store;
 use crate::store::bundle::Bundle;
 use crate::sys::{self, Cloned};
+use crate::terminal::Window;
+use crate::terminal::audience::Audience;
 use child::{Plan, Prepared};
-use output::{Attach, OutputPipes};
+use output::{Attach, OutputPipes, Wishes};
 use report::{Report, Reports};
 use undo::Undo;
 
@@ -49,6 +51,8 @@ pub(crate) struct Job<'a> {
     pub(crate) observer: &'a dyn Observer,
     /// Where the workload's output goes besides the log, and where its input comes from.
     pub(crate) attach: &'a Attach,
+    /// Size of the terminal of the one who starts it.
+    pub(crate) window: Option<Window>,
 }
 
 /// A container whose workload was executed.
@@ -57,6 +61,7 @@ pub(crate) struct Launched {
     pub(crate) pidfd: OwnedFd,
     pub(crate) cgroup: Cgroup,
     pub(crate) pipes: OutputPipes,
+    pub(crate) audience: Audience,
 }
 
 impl Job<'_> {
@@ -98,7 +103,7 @@ fn steps(job: &Job<'_>, undo: &mut Undo) -> Result<Launched, StepError> {
     let supervisor = ProcessId::current();
     job.record_state(&State::Starting { owner: supervisor.clone() })?;
     let hierarchies = create_cgroups(job, undo)?;
-    let cgroup = Cgroup::of(&hierarchies, &job.config.container.id);
+    let cgroup = Cgroup::of(&hierarchies, &job.config.container.id).entered_with(&job.config.spec.limits);
     job.step(Step::MountOverlay);
     let layers: Vec<PathBuf> =
         job.config.layers.iter().map(|l| crate::image::layer_tree(job.store, l)).collect();
@@ -110,7 +115,15 @@ fn steps(job: &Job<'_>, undo: &mut Undo) -> Result<Launched, StepError> {
     let account = user::of(&job.config.spec, &job.bundle.rootfs())?;
 
     job.step(Step::OpenStreams);
-    let (pipes, streams) = output::open(job.attach)?;
+    let (ends, streams) = output::open(&Wishes {
+        attach: job.attach,
+        terminal: job.config.spec.tty,
+        open_stdin: job.config.spec.open_stdin,
+        window: job.window,
+        owner: account.identity.uid,
+    })?;
+    job.step(Step::OpenAttachSocket);
+    let audience = Audience::open(job.bundle)?;
     job.step(Step::CreateReportPipe);
     let (read, write) =
         pipe2(OFlag::O_CLOEXEC).map_err(|e| StepError::here(Step::CreateReportPipe, "pipe2", "", e))?;
@@ -134,6 +147,7 @@ fn steps(job: &Job<'_>, undo: &mut Undo) -> Result<Launched, StepError> {
 
     job.step(Step::ReadReport);
     let mount_ns = await_execution(Reports::new(read), pid)?;
+    let pipes = ends.ready()?;
     let init = ProcessId::of(pid).unwrap_or(ProcessId { pid, start_ticks: 0, boot: String::new() });
     job.record_state(&State::Running {
         init: init.clone(),
@@ -142,7 +156,7 @@ fn steps(job: &Job<'_>, undo: &mut Undo) -> Result<Launched, StepError> {
         started_unix_ns: clock::unix_ns(),
     })?;
     job.record(EventKind::Started { pid, mount_ns, start_ticks: init.start_ticks })?;
-    Ok(Launched { init, pidfd, cgroup, pipes })
+    Ok(Launched { init, pidfd, cgroup, pipes, audience })
 }
 
 /// All cgroup steps, and the event that announces the groups before anything is charged to them.
@@ -151,7 +165,7 @@ fn create_cgroups(job: &Job<'_>, undo: &mut Undo) -> Result<Hierarchies, StepErr
     let hierarchies = Hierarchies::find()?;
     job.step(Step::EnableControllers);
     Cgroup::enable_controllers(&hierarchies, &job.config.spec.limits)?;
-    let cgroup = Cgroup::of(&hierarchies, &job.container().id);
+    let cgroup = Cgroup::of(&hierarchies, &job.container().id).entered_with(&job.config.spec.limits);
     undo.grouped(Cgroup::of(&hierarchies, &job.container().id));
     job.step(Step::CreateCgroup);
     cgroup.create()?;
@@ -177,6 +191,7 @@ fn clone_into_namespaces(
     if job.config.spec.network == Network::None {
         flags |= CloneFlags::CLONE_NEWNET;
     }
+    flags |= time_namespace();
     let groups: Result<Vec<(OwnedFd, CString)>, Error> =
         entrance.doors.into_iter().map(|(file, path)| Ok((file, c_path(&path)?))).collect();
     plan.groups = groups.map_err(unprepared)?;
@@ -187,6 +202,14 @@ fn clone_into_namespaces(
         Ok((Cloned::Child, inside)) => child::run(plan, report, usize::from(inside)),
         Ok((Cloned::Parent(pid, pidfd), _)) => Ok((pid, pidfd)),
         Err(errno) => Err(StepError::here(Step::CloneNamespaces, "clone3", namespace_names(flags), errno)),
+    }
+}
+
+/// The flag for a time namespace, where the kernel has them (CONFIG_TIME_NS).
+pub(crate) fn time_namespace() -> CloneFlags {
+    match Path::new("/proc/self/ns/time").exists() {
+        true => CloneFlags::from_bits_retain(sys::CLONE_NEWTIME as i32),
+        false => CloneFlags::empty(),
     }
 }
 
@@ -218,7 +241,7 @@ pub(crate) fn unprepared(error: Error) -> StepError {
     StepError::here(Step::ExecuteWorkload, "execve", error, Errno::EINVAL)
 }
 
-/// `mnt pid uts ipc net`
+/// `mnt pid uts ipc net time`
 fn namespace_names(flags: CloneFlags) -> String {
     let names = [
         (CloneFlags::CLONE_NEWNS, "mnt"),
@@ -226,6 +249,7 @@ fn namespace_names(flags: CloneFlags) -> String {
         (CloneFlags::CLONE_NEWUTS, "uts"),
         (CloneFlags::CLONE_NEWIPC, "ipc"),
         (CloneFlags::CLONE_NEWNET, "net"),
+        (CloneFlags::from_bits_retain(sys::CLONE_NEWTIME as i32), "time"),
     ];
     let set: Vec<&str> =
         names.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, name)| *name).collect();

@@ -118,7 +118,7 @@ impl Scene {
         ids.sort();
         ids.dedup();
         for id in ids.iter() {
-            for hierarchy in ["", "unified", "pids", "memory", "cpu", "cpu,cpuacct"] {
+            for hierarchy in ["", "unified", "pids", "memory", "cpu", "cpu,cpuacct", "cpuset"] {
                 let group = Path::new("/sys/fs/cgroup").join(hierarchy).join("diag").join(id);
                 traces.extend(group.exists().then(|| group.display().to_string()));
             }

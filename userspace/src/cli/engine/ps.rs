@@ -1,6 +1,6 @@
 //! `diag ps`
 
-use container_core::{Container, Engine, State};
+use container_core::{Container, Engine, Exit, State};
 
 use super::table;
 use crate::cli::{Form, outcome};
@@ -63,12 +63,11 @@ fn command(args: &[String]) -> String {
 fn status(state: &State) -> String {
     match state {
         State::Running { started_unix_ns, .. } => format!("running, since {}", table::ago(*started_unix_ns)),
+        State::Restarting { exit, restarts, .. } => {
+            format!("restarting, time {restarts}, exited {}", how(exit))
+        }
         State::Exited { exit, oom_killed, finished_unix_ns, .. } => {
-            let how = match (exit.code, exit.signal) {
-                (Some(code), _) => format!("({code})"),
-                (None, Some(signal)) => format!("(signal {signal})"),
-                (None, None) => "(its supervisor was killed)".to_owned(),
-            };
+            let how = how(exit);
             let oom = if *oom_killed { ", out of memory" } else { "" };
             format!("exited {how}{oom} {}", table::ago(*finished_unix_ns))
         }
@@ -76,6 +75,14 @@ fn status(state: &State) -> String {
             format!("failed: {} ({})", error.first.step, error.first.errno_name())
         }
         other => other.word().to_owned(),
+    }
+}
+
+fn how(exit: &Exit) -> String {
+    match (exit.code, exit.signal) {
+        (Some(code), _) => format!("({code})"),
+        (None, Some(signal)) => format!("(signal {signal})"),
+        (None, None) => "(its supervisor was killed)".to_owned(),
     }
 }
 

@@ -1,6 +1,8 @@
 //! What `run` and `create` take to describe a container.
 
-use container_core::{Device, Limits, Mount, Network, ResourceLimit, Security, Spec, Sysctl, User};
+use container_core::{
+    CpuSet, Device, Limits, Mount, Network, ResourceLimit, RestartPolicy, Security, Spec, Sysctl, User,
+};
 
 use super::{resources, signal, size};
 
@@ -30,12 +32,24 @@ pub(super) struct Description {
     /// Most CPU time per wall time: 1.5 is one and a half CPUs.
     #[arg(long, value_name = "N", value_parser = size::cpu_millis)]
     cpus: Option<u32>,
+    /// The CPUs it may run on.
+    #[arg(long, value_name = "LIST")]
+    cpuset_cpus: Option<CpuSet>,
     /// The network it sees.
     #[arg(long, value_enum, default_value = "none")]
     network: Net,
     /// Remove the container when it ends.
     #[arg(long)]
     rm: bool,
+    /// Start it again after its end: no, on-failure[:N], always or unless-stopped.
+    #[arg(long, value_name = "POLICY", default_value = "no")]
+    restart: RestartPolicy,
+    /// Give it a terminal.
+    #[arg(short, long)]
+    tty: bool,
+    /// Keep its standard input open.
+    #[arg(short, long)]
+    interactive: bool,
     /// The signal that `diag stop` sends first; the image's by default, else TERM.
     #[arg(long, value_name = "SIGNAL", value_parser = signal::number)]
     stop_signal: Option<i32>,
@@ -106,12 +120,20 @@ impl Description {
             working_dir: self.workdir,
             user_name: self.user,
             hostname: self.hostname,
-            limits: Limits { pids: self.pids_limit, memory_bytes: self.memory, cpu_millis: self.cpus },
+            limits: Limits {
+                pids: self.pids_limit,
+                memory_bytes: self.memory,
+                cpu_millis: self.cpus,
+                cpus: self.cpuset_cpus,
+            },
             network: match self.network {
                 Net::None => Network::None,
                 Net::Host => Network::Host,
             },
             auto_remove: self.rm,
+            restart: self.restart,
+            tty: self.tty,
+            open_stdin: self.interactive,
             stop_signal: self.stop_signal,
             entrypoint: self
                 .entrypoint

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::error::{LaunchError, StepError};
+use crate::network::Connection;
 use crate::process::ProcessId;
 
 /// Where a container stands. In JSON tagged by `status`.
@@ -33,6 +34,9 @@ pub enum State {
         supervisor: ProcessId,
         /// Inode number of its mount namespace, namespaces(7); 0 where /proc did not tell.
         mount_ns: u64,
+        /// Where it stands in the bridge network, if it does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        network: Option<Connection>,
         /// When, in nanoseconds since the epoch.
         started_unix_ns: u64,
     },

@@ -5,16 +5,21 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 mod cpus;
+mod network;
 mod resources;
 mod restart;
 mod security;
+mod users;
 
 pub use cpus::CpuSet;
+pub use network::{Names, Network, Port, Protocol};
 pub use resources::{Device, Mount, MountSource, ResourceLimit, Sysctl};
 pub(crate) use restart::BackOff;
 pub use restart::RestartPolicy;
 pub(crate) use security::CapabilitySet;
 pub use security::{Capabilities, Capability, Seccomp, Security};
+pub use users::{IdMap, UserNamespace};
+pub(crate) use users::{lines, outside};
 
 use crate::error::Error;
 
@@ -47,11 +52,20 @@ pub struct Spec {
     pub limits: Limits,
     /// What it sees of the network.
     pub network: Network,
+    /// Ports of the machine that lead into it, on a bridge network.
+    #[serde(default)]
+    pub ports: Vec<Port>,
+    /// How it finds names.
+    #[serde(default)]
+    pub names: Names,
     /// Remove the container when its workload ends.
     pub auto_remove: bool,
     /// Signal that `stop` sends first, signal(7); the image's by default, else SIGTERM.
     #[serde(default)]
     pub stop_signal: Option<i32>,
+    /// A user namespace of its own: its root is nobody on the machine.
+    #[serde(default)]
+    pub user_namespace: Option<UserNamespace>,
     /// What it may ask of the kernel.
     #[serde(default)]
     pub security: Security,
@@ -107,17 +121,6 @@ pub struct Limits {
     pub cpus: Option<CpuSet>,
 }
 
-/// The container's network.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Network {
-    /// A network namespace of its own with nothing in it but the loopback device.
-    #[default]
-    None,
-    /// The engine's network namespace.
-    Host,
-}
-
 impl Spec {
     /// A container of `image` that runs `args`, with every default.
     pub fn new<A: Into<String>>(image: impl Into<String>, args: impl IntoIterator<Item = A>) -> Spec {
@@ -133,8 +136,11 @@ impl Spec {
             user_name: None,
             limits: Limits::default(),
             network: Network::None,
+            ports: Vec::new(),
+            names: Names::default(),
             auto_remove: false,
             stop_signal: None,
+            user_namespace: None,
             security: Security::default(),
             tty: false,
             open_stdin: false,
@@ -169,10 +175,12 @@ impl Spec {
         if self.auto_remove && self.restart != RestartPolicy::No {
             return invalid("a container that removes itself cannot be restarted");
         }
+        self.user_namespace.iter().try_for_each(UserNamespace::validate)?;
         self.mounts.iter().try_for_each(Mount::validate)?;
         self.devices.iter().try_for_each(Device::validate)?;
         self.resource_limits.iter().try_for_each(ResourceLimit::validate)?;
-        self.sysctls.iter().try_for_each(|sysctl| sysctl.validate(self.network == Network::None))?;
+        self.sysctls.iter().try_for_each(|sysctl| sysctl.validate(self.network != Network::Host))?;
+        network::validate(self.network, &self.ports, &self.names)?;
         self.limits.validate()
     }
 }

@@ -52,10 +52,11 @@ impl Engine {
             };
             drop(lock);
             running(());
-            let launch::Launched { init, pidfd, cgroup, pipes, mut audience } = launched;
+            let launch::Launched { init, pidfd, cgroup, pipes, mut audience, lease } = launched;
             stay.visitor.take().into_iter().for_each(|visitor| audience.seat(visitor));
             let relay = stay.relay.as_ref();
             let ending = supervise::supervise(&pidfd, pipes, bundle, stay.attach, relay, &mut audience);
+            drop(lease);
             back_off.ran(begun.elapsed());
             if container.config.spec.restart == RestartPolicy::No {
                 // A clean-up that hangs can be ended by a signal.

@@ -1,6 +1,7 @@
 //! `exec`: a further command in a running container.
 
 use nix::errno::Errno;
+use nix::sched::CloneFlags;
 use serde::{Deserialize, Serialize};
 
 use super::Engine;
@@ -79,7 +80,9 @@ impl Engine {
                 return Err(StepError::here(Step::OpenPidfd, "pidfd_open", init.pid, Errno::ESRCH));
             }
             let cgroup = Cgroup::of(&Hierarchies::find()?, container.id()).entered_with(&own.limits);
-            let meeting = Meeting { attach, terminal: spec.tty, owner: account.identity.uid };
+            let user_namespace =
+                own.user_namespace.as_ref().map_or(CloneFlags::empty(), |_| CloneFlags::CLONE_NEWUSER);
+            let meeting = Meeting { attach, terminal: spec.tty, owner: account.identity.uid, user_namespace };
             exec::exec(&target, cgroup.open()?, command, &meeting)
         };
         run().map_err(|error| {

@@ -10,9 +10,11 @@ use crate::clock;
 use crate::container::{Config, Container};
 use crate::error::{Error, StepError};
 use crate::events::EventKind;
-use crate::launch::{open_pidfd, rootfs};
+use crate::launch::{open_pidfd, rootfs, userns};
 use crate::lifecycle::{Exit, State};
+use crate::network;
 use crate::process::ProcessId;
+use crate::spec::Network;
 use crate::steps::Step;
 use crate::store::bundle::Bundle;
 use crate::store::lock::Lock;
@@ -78,6 +80,10 @@ impl Engine {
             Err(error) => failed.push(error),
         }
         failed.extend(rootfs::unmount(&bundle.rootfs()).err());
+        failed.extend(userns::detach_shifted(bundle).err());
+        if config.spec.network == Network::Bridge {
+            failed.extend(network::disconnect(&self.store, &config.container.id).err());
+        }
         failed
     }
 }

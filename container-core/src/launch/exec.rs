@@ -34,8 +34,8 @@ use crate::terminal::near;
 /// Everything the two processes need, prepared.
 struct Plan<'a> {
     target: &'a OwnedFd,
-    /// The flag for its time namespace, if there are such.
-    time: CloneFlags,
+    /// The flags for its time and user namespaces, if there are such.
+    own: CloneFlags,
     groups: Vec<(OwnedFd, CString)>,
     streams: ChildStreams,
     working_dir: CString,
@@ -50,6 +50,8 @@ pub(crate) struct Meeting<'a> {
     pub(crate) terminal: bool,
     /// The user who is to own it.
     pub(crate) owner: u32,
+    /// CLONE_NEWUSER for a container that has one of its own.
+    pub(crate) user_namespace: CloneFlags,
 }
 
 /// The command to run, complete.
@@ -82,7 +84,7 @@ pub(crate) fn exec(
     };
     let plan = Plan {
         target,
-        time: time_namespace(),
+        own: time_namespace() | meeting.user_namespace,
         groups,
         streams,
         working_dir: c_path(Path::new(command.working_dir)).map_err(unprepared)?,
@@ -120,7 +122,7 @@ fn join_and_fork(plan: &Plan<'_>, report: &OwnedFd, first_group: usize) -> ! {
             | CloneFlags::CLONE_NEWIPC
             | CloneFlags::CLONE_NEWNET
             | CloneFlags::CLONE_NEWCGROUP
-            | plan.time;
+            | plan.own;
         standing::join_namespaces(plan.target, all)
     });
     if let Err(failure) = joined {

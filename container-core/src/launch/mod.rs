@@ -3,6 +3,7 @@
 pub(crate) mod child;
 pub(crate) mod detach;
 pub(crate) mod exec;
+pub(crate) mod gate;
 pub(crate) mod output;
 pub(crate) mod relay;
 pub(crate) mod report;
@@ -10,11 +11,12 @@ pub(crate) mod rootfs;
 pub(crate) mod supervise;
 pub(crate) mod undo;
 pub(crate) mod user;
+pub(crate) mod userns;
 pub(crate) mod volume;
 pub(crate) mod workload;
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -29,6 +31,7 @@ use crate::error::{Error, LaunchError, StepError};
 use crate::events::{self, EventKind};
 use crate::isolate::c_path;
 use crate::lifecycle::State;
+use crate::network::{self, Lease};
 use crate::observe::Observer;
 use crate::process::ProcessId;
 use crate::spec::Network;
@@ -39,6 +42,7 @@ use crate::sys::{self, Cloned};
 use crate::terminal::Window;
 use crate::terminal::audience::Audience;
 use child::{Plan, Prepared};
+use gate::Gate;
 use output::{Attach, OutputPipes, Wishes};
 use report::{Report, Reports};
 use undo::Undo;
@@ -62,6 +66,8 @@ pub(crate) struct Launched {
     pub(crate) cgroup: Cgroup,
     pub(crate) pipes: OutputPipes,
     pub(crate) audience: Audience,
+    /// Keeps its published ports from others.
+    pub(crate) lease: Option<Lease>,
 }
 
 impl Job<'_> {
@@ -104,13 +110,16 @@ fn steps(job: &Job<'_>, undo: &mut Undo) -> Result<Launched, StepError> {
     job.record_state(&State::Starting { owner: supervisor.clone() })?;
     let hierarchies = create_cgroups(job, undo)?;
     let cgroup = Cgroup::of(&hierarchies, &job.config.container.id).entered_with(&job.config.spec.limits);
-    job.step(Step::MountOverlay);
     let layers: Vec<PathBuf> =
         job.config.layers.iter().map(|l| crate::image::layer_tree(job.store, l)).collect();
-    rootfs::mount_overlay(job.bundle, &layers, job.config.spec.auto_remove)?;
-    undo.mounted(job.bundle.rootfs());
+    mount_rootfs(job, layers, undo)?;
 
-    let volumes = volume::open(job)?;
+    let lease = lease(job, undo)?;
+    job.step(Step::WriteNames);
+    let hostname = job.config.spec.hostname.as_deref().unwrap_or(job.container().short_id());
+    let address = lease.as_ref().map(|lease| lease.connection.address);
+    let names = network::name_mounts(&job.bundle.names(), &job.config.spec, hostname, address)?;
+    let volumes = volume::open(job, names)?;
     job.step(Step::FindUser);
     let account = user::of(&job.config.spec, &job.bundle.rootfs())?;
 
@@ -130,21 +139,34 @@ fn steps(job: &Job<'_>, undo: &mut Undo) -> Result<Launched, StepError> {
 
     let prepared = Prepared {
         rootfs: &job.bundle.rootfs(),
-        hostname: job.container().short_id(),
+        hostname,
         cgroup2: hierarchies.is_unified_only(),
         streams,
         volumes,
         account,
     };
     let mut plan = Plan::prepare(&job.config.spec, prepared).map_err(unprepared)?;
+    plan.engine_ends.push(read.as_raw_fd());
     job.step(Step::OpenCgroup);
     let entrance = cgroup.open()?;
+    let namespace = job.config.spec.user_namespace.as_ref();
+    let gate = (lease.is_some() || namespace.is_some()).then(|| Gate::open(&mut plan)).transpose()?;
     let (pid, pidfd) = clone_into_namespaces(job, &mut plan, entrance, &write)?;
     undo.born(pid);
     // The child's ends must be closed here, or the pipes never end.
     drop((plan, write));
     let pidfd = pidfd.map_or_else(|| open_pidfd(pid), Ok)?;
 
+    if let (Some(namespace), Some(gate)) = (namespace, &gate) {
+        job.step(Step::MapIds);
+        userns::map_ids(pid, namespace)?;
+        gate.pass();
+    }
+    if let (Some(lease), Some(gate)) = (&lease, &gate) {
+        let step = |step| job.step(step);
+        lease.connect(job.store, &job.container().id, pid, pidfd.as_fd(), &step)?;
+        gate.pass();
+    }
     job.step(Step::ReadReport);
     let mount_ns = await_execution(Reports::new(read), pid)?;
     let pipes = ends.ready()?;
@@ -153,10 +175,36 @@ fn steps(job: &Job<'_>, undo: &mut Undo) -> Result<Launched, StepError> {
         init: init.clone(),
         supervisor,
         mount_ns,
+        network: lease.as_ref().map(|lease| lease.connection.clone()),
         started_unix_ns: clock::unix_ns(),
     })?;
     job.record(EventKind::Started { pid, mount_ns, start_ticks: init.start_ticks })?;
-    Ok(Launched { init, pidfd, cgroup, pipes, audience })
+    Ok(Launched { init, pidfd, cgroup, pipes, audience, lease })
+}
+
+/// Step "mount overlay rootfs", on layers with mapped owners where the container has a user namespace of its own.
+fn mount_rootfs(job: &Job<'_>, mut layers: Vec<PathBuf>, undo: &mut Undo) -> Result<(), StepError> {
+    undo.mounted(job.bundle);
+    if let Some(namespace) = &job.config.spec.user_namespace {
+        job.step(Step::LetIn);
+        userns::let_in(job.store, job.bundle, namespace)?;
+        job.step(Step::ShiftLayers);
+        layers = userns::shift_layers(job.bundle, &layers, namespace)?;
+    }
+    job.step(Step::MountOverlay);
+    rootfs::mount_overlay(job.bundle, &layers, job.config.spec.auto_remove)?;
+    // The overlay has copies of these mounts for itself.
+    userns::detach_shifted(job.bundle)
+}
+
+/// An address in the bridge network, where one was asked for.
+fn lease(job: &Job<'_>, undo: &mut Undo) -> Result<Option<Lease>, StepError> {
+    if job.config.spec.network != Network::Bridge {
+        return Ok(None);
+    }
+    job.step(Step::RecordNetwork);
+    undo.networked(job.store, &job.container().id);
+    network::lease(job.store, &job.container().id, &job.config.spec.ports).map(Some)
 }
 
 /// All cgroup steps, and the event that announces the groups before anything is charged to them.
@@ -188,10 +236,11 @@ fn clone_into_namespaces(
         | CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWUTS
         | CloneFlags::CLONE_NEWIPC;
-    if job.config.spec.network == Network::None {
+    if job.config.spec.network != Network::Host {
         flags |= CloneFlags::CLONE_NEWNET;
     }
     flags |= time_namespace();
+    flags.set(CloneFlags::CLONE_NEWUSER, job.config.spec.user_namespace.is_some());
     let groups: Result<Vec<(OwnedFd, CString)>, Error> =
         entrance.doors.into_iter().map(|(file, path)| Ok((file, c_path(&path)?))).collect();
     plan.groups = groups.map_err(unprepared)?;
@@ -241,9 +290,10 @@ pub(crate) fn unprepared(error: Error) -> StepError {
     StepError::here(Step::ExecuteWorkload, "execve", error, Errno::EINVAL)
 }
 
-/// `mnt pid uts ipc net time`
+/// `mnt pid uts ipc net time user`
 fn namespace_names(flags: CloneFlags) -> String {
     let names = [
+        (CloneFlags::CLONE_NEWUSER, "user"),
         (CloneFlags::CLONE_NEWNS, "mnt"),
         (CloneFlags::CLONE_NEWPID, "pid"),
         (CloneFlags::CLONE_NEWUTS, "uts"),

@@ -15,7 +15,7 @@ use nix::errno::Errno;
 
 pub(crate) use bpf::{Instruction, attach_device_program, load_device_program};
 pub(crate) use descriptors::{receive_descriptor, send_descriptor};
-pub(crate) use mounts::{make_tree_read_only, move_mount, open_tree_clone};
+pub(crate) use mounts::{make_tree_read_only, map_tree, move_mount, open_tree_clone};
 pub(crate) use privilege::{
     bound_capabilities, hide_from_inspection, keep_capabilities, load_seccomp_filter, no_new_privileges,
     permitted_capabilities, set_capabilities, set_gid, set_groups, set_uid,

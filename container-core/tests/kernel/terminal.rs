@@ -142,8 +142,12 @@ fn a_workload_has_a_terminal_and_the_callers_is_put_back() {
         assert!(text.contains(expected), "{expected:?} is missing in {text}");
     }
     // Ctrl-C reaches the workload's foreground process, not the caller.
-    seat.type_in("sleep 1000\n");
-    seat.expect("sleep 1000\r\n");
+    // What comes before the shell's line editor is done belongs to that.
+    seat.type_in("echo g''o; cat\n");
+    seat.expect("go\r\n");
+    // Once as the terminal's echo, once as what cat(1) answers.
+    seat.type_in("hello\n");
+    seat.expect("hello\r\nhello\r\n");
     seat.type_in("\x03");
     seat.expect("# ");
     // The size follows.

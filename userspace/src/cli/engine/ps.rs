@@ -29,7 +29,7 @@ pub(super) fn run(args: Args, engine: &Engine) -> anyhow::Result<i32> {
         outcome::answer(&ids);
         return Ok(0);
     }
-    let mut table = table::columns(["CONTAINER", "NAME", "IMAGE", "COMMAND", "CREATED", "STATUS"]);
+    let mut table = table::columns(["CONTAINER", "NAME", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS"]);
     for container in containers.iter().rev() {
         let config = &container.config;
         table.add_row([
@@ -42,6 +42,7 @@ pub(super) fn run(args: Args, engine: &Engine) -> anyhow::Result<i32> {
                 true => format!("paused, {}", status(&container.state)),
                 false => status(&container.state),
             },
+            ports(&container.state),
         ]);
     }
     outcome::answer(&table::text(&table));
@@ -76,6 +77,11 @@ fn status(state: &State) -> String {
         }
         other => other.word().to_owned(),
     }
+}
+
+fn ports(state: &State) -> String {
+    let State::Running { network: Some(connection), .. } = state else { return String::new() };
+    connection.ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn how(exit: &Exit) -> String {

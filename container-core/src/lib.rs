@@ -42,7 +42,7 @@
 //! # Where things are
 //!
 //! `engine` (the calls) · `launch` (a start, from both sides) · `isolate` (what the child does to itself) · `cgroup` ·
-//! `image` · `store` · `events`, `log` over `lines` · `spec`, `container`, `lifecycle`, `error`, `steps` (the words).
+//! `image` · `network` · `terminal` · `store` · `events`, `log` over `lines` · `spec`, `container`, `lifecycle`, `error`, `steps` (the words).
 //!
 //! Needs Linux ≥ 5.10, root, and overlayfs; cgroup v1, v2 or both.
 
@@ -59,6 +59,7 @@ mod launch;
 mod lifecycle;
 mod lines;
 pub mod log;
+mod network;
 mod observe;
 mod process;
 pub mod signal;
@@ -66,6 +67,7 @@ mod spec;
 pub mod steps;
 mod store;
 mod sys;
+pub mod terminal;
 #[cfg(test)]
 mod testing;
 
@@ -76,9 +78,10 @@ pub use error::{Error, LaunchError, StepError};
 pub use image::{Image, ImageConfig, LoadOptions, PullEvent, PullListener, PullOptions, Refusal};
 pub use launch::output::Attach;
 pub use lifecycle::{Exit, State};
+pub use network::Connection;
 pub use observe::Observer;
 pub use process::ProcessId;
 pub use spec::{
-    Capabilities, Capability, Device, Limits, Mount, MountSource, Network, ResourceLimit, Seccomp, Security,
-    Spec, Sysctl, User,
+    Capabilities, Capability, CpuSet, Device, IdMap, Limits, Mount, MountSource, Names, Network, Port,
+    Protocol, ResourceLimit, RestartPolicy, Seccomp, Security, Spec, Sysctl, User, UserNamespace,
 };

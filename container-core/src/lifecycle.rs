@@ -3,13 +3,16 @@
 //! ```text
 //! created ──▶ starting ──▶ running ──▶ exited ──▶ (starting)
 //!    │            ├──▶ failed ──────▶ (starting)
-//!    │            └──▶ interrupted ─▶ (starting)      the engine was killed while starting it
+//!    │            ├──▶ interrupted ─▶ (starting)      the engine was killed while starting it
+//!    │            └──▶ restarting ──▶ starting        running ended, and the restart policy wants it again
 //!    └── rm, from every state that is not running or starting; with force from those too
 //! ```
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock;
 use crate::error::{LaunchError, StepError};
+use crate::network::Connection;
 use crate::process::ProcessId;
 
 /// Where a container stands. In JSON tagged by `status`.
@@ -31,8 +34,23 @@ pub enum State {
         supervisor: ProcessId,
         /// Inode number of its mount namespace, namespaces(7); 0 where /proc did not tell.
         mount_ns: u64,
+        /// Where it stands in the bridge network, if it does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        network: Option<Connection>,
         /// When, in nanoseconds since the epoch.
         started_unix_ns: u64,
+    },
+    /// The workload ended; after a pause it is started again.
+    Restarting {
+        /// How it ended.
+        #[serde(flatten)]
+        exit: Exit,
+        /// The process that waits.
+        supervisor: ProcessId,
+        /// Restarts in a row, this one included.
+        restarts: u32,
+        /// When, in nanoseconds since the epoch.
+        next_unix_ns: u64,
     },
     /// The workload ended.
     Exited {
@@ -112,23 +130,32 @@ impl State {
             State::Created => "created",
             State::Starting { .. } => "starting",
             State::Running { .. } => "running",
+            State::Restarting { .. } => "restarting",
             State::Exited { .. } => "exited",
             State::Failed { .. } => "failed",
             State::Interrupted { .. } => "interrupted",
         }
     }
 
-    /// Whether processes, mounts and cgroups of it may exist.
+    /// Ended, by a run that was cleaned up before.
+    pub(crate) fn ended(exit: Exit) -> State {
+        let finished_unix_ns = clock::unix_ns();
+        State::Exited { exit, oom_killed: false, started_unix_ns: 0, finished_unix_ns, cleanup: Vec::new() }
+    }
+
+    /// Whether processes, mounts and cgroups of it may exist, or will.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        matches!(self, State::Starting { .. } | State::Running { .. })
+        matches!(self, State::Starting { .. } | State::Running { .. } | State::Restarting { .. })
     }
 
     /// Whether the process that answers for a live state is gone, so that nobody will ever end that state.
     pub(crate) fn is_abandoned(&self) -> bool {
         match self {
             State::Starting { owner } => !owner.is_alive(),
-            State::Running { supervisor, .. } => !supervisor.is_alive(),
+            State::Running { supervisor, .. } | State::Restarting { supervisor, .. } => {
+                !supervisor.is_alive()
+            }
             _ => false,
         }
     }

@@ -53,7 +53,7 @@ fn parse_stat(text: &str) -> Option<(char, u64)> {
     Some((state, start_ticks))
 }
 
-fn boot_id() -> &'static str {
+pub(crate) fn boot_id() -> &'static str {
     static BOOT_ID: OnceLock<String> = OnceLock::new();
     BOOT_ID.get_or_init(|| {
         let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();

@@ -4,12 +4,22 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+mod cpus;
+mod network;
 mod resources;
+mod restart;
 mod security;
+mod users;
 
+pub use cpus::CpuSet;
+pub use network::{Names, Network, Port, Protocol};
 pub use resources::{Device, Mount, MountSource, ResourceLimit, Sysctl};
+pub(crate) use restart::BackOff;
+pub use restart::RestartPolicy;
 pub(crate) use security::CapabilitySet;
 pub use security::{Capabilities, Capability, Seccomp, Security};
+pub use users::{IdMap, UserNamespace};
+pub(crate) use users::{lines, outside};
 
 use crate::error::Error;
 
@@ -42,14 +52,32 @@ pub struct Spec {
     pub limits: Limits,
     /// What it sees of the network.
     pub network: Network,
+    /// Ports of the machine that lead into it, on a bridge network.
+    #[serde(default)]
+    pub ports: Vec<Port>,
+    /// How it finds names.
+    #[serde(default)]
+    pub names: Names,
     /// Remove the container when its workload ends.
     pub auto_remove: bool,
     /// Signal that `stop` sends first, signal(7); the image's by default, else SIGTERM.
     #[serde(default)]
     pub stop_signal: Option<i32>,
+    /// A user namespace of its own: its root is nobody on the machine.
+    #[serde(default)]
+    pub user_namespace: Option<UserNamespace>,
     /// What it may ask of the kernel.
     #[serde(default)]
     pub security: Security,
+    /// Give it a terminal, pty(7): standard input, output and error are one. `TERM=xterm` is added where missing.
+    #[serde(default)]
+    pub tty: bool,
+    /// Keep its standard input open for those who attach.
+    #[serde(default)]
+    pub open_stdin: bool,
+    /// When to start it again after its end.
+    #[serde(default)]
+    pub restart: RestartPolicy,
     /// Mount the root file system without write access.
     #[serde(default)]
     pub read_only: bool,
@@ -88,17 +116,9 @@ pub struct Limits {
     pub memory_bytes: Option<u64>,
     /// CPU time per wall time in thousandths of one CPU: `cpu.max`, on v1 `cpu.cfs_quota_us`. At least 10.
     pub cpu_millis: Option<u32>,
-}
-
-/// The container's network.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Network {
-    /// A network namespace of its own with nothing in it but the loopback device.
-    #[default]
-    None,
-    /// The engine's network namespace.
-    Host,
+    /// The CPUs it may run on: `cpuset.cpus`, cpuset(7).
+    #[serde(default)]
+    pub cpus: Option<CpuSet>,
 }
 
 impl Spec {
@@ -116,9 +136,15 @@ impl Spec {
             user_name: None,
             limits: Limits::default(),
             network: Network::None,
+            ports: Vec::new(),
+            names: Names::default(),
             auto_remove: false,
             stop_signal: None,
+            user_namespace: None,
             security: Security::default(),
+            tty: false,
+            open_stdin: false,
+            restart: RestartPolicy::No,
             read_only: false,
             init: false,
             mounts: Vec::new(),
@@ -146,10 +172,15 @@ impl Spec {
         if let Some(signal) = self.stop_signal.filter(|signal| !(1..=64).contains(signal)) {
             return invalid(format_args!("there is no signal {signal}"));
         }
+        if self.auto_remove && self.restart != RestartPolicy::No {
+            return invalid("a container that removes itself cannot be restarted");
+        }
+        self.user_namespace.iter().try_for_each(UserNamespace::validate)?;
         self.mounts.iter().try_for_each(Mount::validate)?;
         self.devices.iter().try_for_each(Device::validate)?;
         self.resource_limits.iter().try_for_each(ResourceLimit::validate)?;
-        self.sysctls.iter().try_for_each(|sysctl| sysctl.validate(self.network == Network::None))?;
+        self.sysctls.iter().try_for_each(|sysctl| sysctl.validate(self.network != Network::Host))?;
+        network::validate(self.network, &self.ports, &self.names)?;
         self.limits.validate()
     }
 }
@@ -191,14 +222,15 @@ pub(crate) fn validate_command(args: &[String], env: &[String], cwd: Option<&str
     }
 }
 
-/// The environment as the workload gets it: PATH and HOME added where missing, as other engines do.
-pub(crate) fn complete_env(env: &[String], home: Option<&str>) -> Vec<String> {
+/// The environment as the workload gets it: PATH, HOME and, at a terminal, TERM added where missing, as other engines do.
+pub(crate) fn complete_env(env: &[String], home: Option<&str>, terminal: bool) -> Vec<String> {
     let mut all = env.to_vec();
     for (key, default) in [
         ("PATH=", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
         ("HOME=", home.unwrap_or("/root")),
+        ("TERM=", if terminal { "xterm" } else { "" }),
     ] {
-        if !all.iter().any(|pair| pair.starts_with(key)) {
+        if !default.is_empty() && !all.iter().any(|pair| pair.starts_with(key)) {
             all.push(format!("{key}{default}"));
         }
     }
@@ -241,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_given_path_is_kept() {
-        let env = complete_env(&["PATH=/x".into()], None);
+        let env = complete_env(&["PATH=/x".into()], None, false);
         assert_eq!(env, ["PATH=/x", "HOME=/root"]);
     }
 }

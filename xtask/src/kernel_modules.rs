@@ -8,8 +8,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What cloud kernels may not have built in: the way a guest talks to its host (virtio), and what containers use,
-/// the root file system's layers and the network.
-pub(crate) const WANTED: [&str; 5] = ["virtio_pci", "virtio_console", "overlay", "veth", "bridge"];
+/// the root file system's layers, the network and its address translation.
+pub(crate) const WANTED: [&str; 10] = [
+    "virtio_pci",
+    "virtio_console",
+    "overlay",
+    "veth",
+    "bridge",
+    "nft_chain_nat",
+    "nft_masq",
+    "nft_nat",
+    "nft_ct",
+    "nft_fib_ipv4",
+];
 
 /// Copies the wanted modules to `place` and writes `place/order`, one file name a line, dependencies first.
 pub(crate) fn collect(tree: &Path, place: &Path) -> Result<()> {

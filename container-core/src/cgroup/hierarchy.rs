@@ -15,19 +15,21 @@ pub(crate) enum Controller {
     Pids,
     Memory,
     Cpu,
+    Cpuset,
     /// Exists on v1 only, and is needed only where there is no v2: see `devices`.
     Devices,
 }
 
 impl Controller {
-    pub(crate) const ALL: [Controller; 4] =
-        [Controller::Pids, Controller::Memory, Controller::Cpu, Controller::Devices];
+    pub(crate) const ALL: [Controller; 5] =
+        [Controller::Pids, Controller::Memory, Controller::Cpu, Controller::Cpuset, Controller::Devices];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Controller::Pids => "pids",
             Controller::Memory => "memory",
             Controller::Cpu => "cpu",
+            Controller::Cpuset => "cpuset",
             Controller::Devices => "devices",
         }
     }

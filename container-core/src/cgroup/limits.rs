@@ -36,7 +36,11 @@ pub(super) fn settings(limits: &Limits) -> Vec<Setting> {
             ],
         }
     });
-    [pids, memory, cpu].into_iter().flatten().collect()
+    let cpuset = limits.cpus.map(|cpus| {
+        let values = vec![("cpuset.cpus", cpus.to_string())];
+        Setting { controller: Controller::Cpuset, v2: values.clone(), v1: values }
+    });
+    [pids, memory, cpu, cpuset].into_iter().flatten().collect()
 }
 
 #[cfg(test)]

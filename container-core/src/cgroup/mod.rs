@@ -63,6 +63,13 @@ impl Cgroup {
         self.groups.iter().filter(|group| group.path.exists()).map(|group| group.path.clone()).collect()
     }
 
+    /// Only those that a container with these limits is put into. On v1 the cpuset hierarchy is entered only when CPUs
+    /// are asked for: it takes memory nodes too, and every hierarchy costs time at a start.
+    pub(crate) fn entered_with(mut self, limits: &Limits) -> Cgroup {
+        self.groups.retain(|group| group.kind != Kind::V1(Controller::Cpuset) || limits.cpus.is_some());
+        self
+    }
+
     /// Step "enable cgroup controllers": v2 hands a controller down one level at a time, through
     /// `cgroup.subtree_control` of each ancestor. A controller that cannot be handed down (EBUSY: the engine itself
     /// runs in a container, in the group that would have to) is an error only when a limit needs it.
@@ -98,6 +105,9 @@ impl Cgroup {
                 make_dir(parent)?;
             }
             make_dir(&group.path)?;
+            if group.kind == Kind::V1(Controller::Cpuset) {
+                inherit_cpuset(&group.path)?;
+            }
         }
         Ok(())
     }
@@ -181,6 +191,25 @@ fn make_dir(path: &Path) -> Result<(), StepError> {
         }
         _ => Ok(()),
     }
+}
+
+/// A new v1 cpuset group is empty, and nobody can enter it before it has CPUs and memory nodes of its parent's (kernel:
+/// cpuset_can_attach, ENOSPC). The parent is ours, and new too the first time.
+fn inherit_cpuset(group: &Path) -> Result<(), StepError> {
+    let Some(parent) = group.parent() else { return Ok(()) };
+    let Some(root) = parent.parent() else { return Ok(()) };
+    for (from, to) in [(root, parent), (parent, group)] {
+        for file in ["cpuset.cpus", "cpuset.mems"] {
+            let read = |path: &Path| {
+                let text = fs::read_to_string(path);
+                text.map_err(|e| StepError::from_io(Step::CreateCgroup, "openat", path, &e))
+            };
+            if read(&to.join(file))?.trim().is_empty() {
+                write(Step::CreateCgroup, &to.join(file), read(&from.join(file))?.trim())?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Write a value into a cgroup file, in one write(2) as the kernel wants it.

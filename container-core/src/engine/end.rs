@@ -11,6 +11,7 @@ use crate::error::{Error, StepError};
 use crate::events::EventKind;
 use crate::lifecycle::{Exit, State};
 use crate::process::ProcessId;
+use crate::spec::{RestartPolicy, Spec};
 use crate::steps::Step;
 use crate::store::bundle::Bundle;
 use crate::store::lock::Lock;
@@ -25,6 +26,11 @@ impl Engine {
         let State::Running { init, .. } = &container.state else {
             return Err(not_running(&container, "signal it"));
         };
+        let spec = &container.config.spec;
+        if [libc::SIGKILL, spec.stop_signal.unwrap_or(libc::SIGTERM)].contains(&signal_number) {
+            // Who sends these wants it to end: no restart.
+            self.expect_end(&bundle, spec)?;
+        }
         match signal(init, signal_number)? {
             true => Ok(()),
             false => Err(not_running(&container, "signal it")),
@@ -36,7 +42,14 @@ impl Engine {
     pub fn stop(&self, query: &str, grace: Duration) -> Result<Option<Exit>, Error> {
         let bundle = self.store.find(query)?;
         let container = self.look(&bundle)?.ok_or_else(|| no_such(query))?;
-        let State::Running { init, .. } = &container.state else { return Ok(None) };
+        let init = match &container.state {
+            State::Running { init, .. } => init,
+            State::Restarting { exit, .. } if self.end_restarting(&bundle)? => return Ok(Some(*exit)),
+            // It is started again at this very moment.
+            State::Restarting { .. } => return self.stop(query, grace),
+            _ => return Ok(None),
+        };
+        self.expect_end(&bundle, &container.config.spec)?;
         if signal(init, container.config.spec.stop_signal.unwrap_or(libc::SIGTERM))?
             && !wait_for_end(init, Some(grace))
         {
@@ -59,24 +72,34 @@ impl Engine {
             let Some(lock) = bundle.lock()? else { break };
             let Some(container) = self.repair(&bundle, &lock)? else { break };
             match &container.state {
-                State::Running { .. } if !force => {
+                State::Running { .. } | State::Restarting { .. } if !force => {
                     return Err(not_running(&container, "remove it without force"));
                 }
                 State::Running { init, .. } => {
                     let init = init.clone();
+                    self.expect_end(&bundle, &container.config.spec)?;
                     drop(lock);
                     signal(&init, libc::SIGKILL)?;
                     wait_for_end(&init, None);
                     self.await_final(&bundle, container.name())?;
                 }
                 _ => {
-                    self.clear(&bundle, &container.config.container, None)?;
+                    // A supervisor that waits for a restart sees that there is nothing to start any more.
+                    self.clear(&bundle, &container.config, None)?;
                     self.remove_locked(&bundle, &container.config, lock)?;
                     break;
                 }
             }
         }
         sweep::sweep(&self.store.containers())
+    }
+
+    /// A restart policy must not bring it back.
+    fn expect_end(&self, bundle: &Bundle, spec: &Spec) -> Result<(), Error> {
+        match spec.restart {
+            RestartPolicy::No => Ok(()),
+            _ => bundle.mark_stopped(true),
+        }
     }
 
     /// Step "remove container files", of a container of which nothing is left in the kernel. Renaming the

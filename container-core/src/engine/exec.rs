@@ -1,6 +1,7 @@
 //! `exec`: a further command in a running container.
 
 use nix::errno::Errno;
+use nix::sched::CloneFlags;
 use serde::{Deserialize, Serialize};
 
 use super::Engine;
@@ -8,7 +9,7 @@ use crate::cgroup::{Cgroup, Hierarchies};
 use crate::error::{Error, LaunchError, StepError};
 use crate::events::EventKind;
 use crate::isolate::privileges::Privileges;
-use crate::launch::exec::{self, Command};
+use crate::launch::exec::{self, Command, Meeting};
 use crate::launch::output::Attach;
 use crate::launch::{open_pidfd, user};
 use crate::lifecycle::{Exit, State};
@@ -26,11 +27,15 @@ pub struct ExecSpec {
     pub working_dir: Option<String>,
     /// User; the container's by default.
     pub user: Option<User>,
+    /// Give it a terminal of its own, pty(7), at which the caller sits.
+    #[serde(default)]
+    pub tty: bool,
 }
 
 impl Engine {
     /// Run a command inside the container's namespaces and cgroups and stay until it has ended. It reads and
-    /// writes the attached streams directly; nothing of it is in the container's log.
+    /// writes the attached streams directly; nothing of it is in the container's log. With `tty`, and where the attached
+    /// input is a terminal, that is raw meanwhile.
     pub fn exec(&self, query: &str, spec: &ExecSpec, attach: &Attach) -> Result<Exit, Error> {
         let bundle = self.store.find(query)?;
         let container =
@@ -57,7 +62,11 @@ impl Engine {
             None => user::of(own, &bundle.rootfs())?,
         };
         // getenv(3) finds the first entry of a name: what was given for this command wins.
-        let env = complete_env(&[spec.env.as_slice(), own.env.as_slice()].concat(), account.home.as_deref());
+        let env = complete_env(
+            &[spec.env.as_slice(), own.env.as_slice()].concat(),
+            account.home.as_deref(),
+            spec.tty,
+        );
         let command = Command {
             args: &spec.args,
             env: &env,
@@ -70,8 +79,11 @@ impl Engine {
             if !init.is_alive() {
                 return Err(StepError::here(Step::OpenPidfd, "pidfd_open", init.pid, Errno::ESRCH));
             }
-            let cgroup = Cgroup::of(&Hierarchies::find()?, container.id());
-            exec::exec(&target, cgroup.open()?, command, attach)
+            let cgroup = Cgroup::of(&Hierarchies::find()?, container.id()).entered_with(&own.limits);
+            let user_namespace =
+                own.user_namespace.as_ref().map_or(CloneFlags::empty(), |_| CloneFlags::CLONE_NEWUSER);
+            let meeting = Meeting { attach, terminal: spec.tty, owner: account.identity.uid, user_namespace };
+            exec::exec(&target, cgroup.open()?, command, &meeting)
         };
         run().map_err(|error| {
             let kind = EventKind::StepFailed { error: error.clone(), cleanup: Vec::new() };

@@ -1,5 +1,7 @@
 //! The engine: a store, and what can be done with the containers in it.
 
+mod attach;
+mod attend;
 mod check;
 mod create;
 mod end;

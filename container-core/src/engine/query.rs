@@ -65,6 +65,8 @@ impl Engine {
                     wait_for_end(&init, None);
                     self.await_final(&bundle, &name)?;
                 }
+                // Between two runs: the end is that of the last one.
+                Some((_, State::Restarting { .. })) => std::thread::sleep(Duration::from_millis(20)),
                 Some((name, State::Starting { .. })) => self.await_final(&bundle, &name)?,
                 Some((_, State::Exited { exit, .. })) => return Ok(exit),
                 Some((name, state)) => {
@@ -80,13 +82,15 @@ impl Engine {
     }
 
     /// Wait for the state that follows the end of the workload: written by the supervisor once it has cleaned
-    /// up, or by us when it was killed. Also returns when the container is gone, or was started anew.
+    /// up, or by us when it was killed. Also returns when the container is gone, was started anew, or waits
+    /// for that.
     pub(super) fn await_final(&self, bundle: &Bundle, name: &str) -> Result<(), Error> {
         let deadline = Instant::now() + TIDYING;
         let mut pause = Duration::from_micros(500);
         loop {
             match self.look(bundle)?.map(|container| container.state) {
                 Some(State::Running { init, .. }) if init.is_alive() => return Ok(()),
+                Some(State::Restarting { .. }) => return Ok(()),
                 Some(state) if state.is_live() => {}
                 _ => return Ok(()),
             }

@@ -7,12 +7,14 @@ use nix::errno::Errno;
 use super::Engine;
 use crate::cgroup::{Cgroup, Hierarchies};
 use crate::clock;
-use crate::container::{Container, ContainerRef};
+use crate::container::{Config, Container};
 use crate::error::{Error, StepError};
 use crate::events::EventKind;
-use crate::launch::{open_pidfd, rootfs};
+use crate::launch::{open_pidfd, rootfs, userns};
 use crate::lifecycle::{Exit, State};
+use crate::network;
 use crate::process::ProcessId;
+use crate::spec::Network;
 use crate::steps::Step;
 use crate::store::bundle::Bundle;
 use crate::store::lock::Lock;
@@ -26,7 +28,6 @@ impl Engine {
         if !container.state.is_abandoned() {
             return Ok(Some(container));
         }
-        let identity = &container.config.container;
         let noticed_unix_ns = clock::unix_ns();
         let (init, next) = match &container.state {
             State::Running { init, started_unix_ns, .. } => {
@@ -39,10 +40,15 @@ impl Engine {
                 };
                 (Some(init), exited)
             }
+            State::Restarting { exit, .. } => (None, State::ended(*exit)),
             _ => (None, State::Interrupted { noticed_unix_ns }),
         };
-        self.clear(bundle, identity, init)?;
-        self.record(identity, EventKind::Exited { exit: Exit::unseen(), oom_killed: false })?;
+        self.clear(bundle, &container.config, init)?;
+        // The end of a run after which only a pause was cut short is on record.
+        if !matches!(container.state, State::Restarting { .. }) {
+            let unseen = EventKind::Exited { exit: Exit::unseen(), oom_killed: false };
+            self.record(&container.config.container, unseen)?;
+        }
         bundle
             .write_state(&next)
             .map_err(|e| StepError::from_io(Step::RecordState, "write", bundle.dir(), &e))?;
@@ -54,19 +60,31 @@ impl Engine {
     pub(super) fn clear(
         &self,
         bundle: &Bundle,
-        container: &ContainerRef,
+        config: &Config,
         init: Option<&ProcessId>,
     ) -> Result<(), StepError> {
         if let Some(init) = init {
             signal(init, libc::SIGKILL)?;
         }
-        let cgroup = Cgroup::of(&Hierarchies::find()?, &container.id);
-        let mut failed = cgroup.end();
-        failed.extend(rootfs::unmount(&bundle.rootfs()).err());
-        match failed.into_iter().next() {
+        match self.undo_kernel(bundle, config).into_iter().next() {
             Some(error) => Err(error),
             None => Ok(()),
         }
+    }
+
+    /// Take back all that a start has made in the kernel, whether it is there or not; what could not be.
+    pub(super) fn undo_kernel(&self, bundle: &Bundle, config: &Config) -> Vec<StepError> {
+        let mut failed = Vec::new();
+        match Hierarchies::find() {
+            Ok(hierarchies) => failed.extend(Cgroup::of(&hierarchies, &config.container.id).end()),
+            Err(error) => failed.push(error),
+        }
+        failed.extend(rootfs::unmount(&bundle.rootfs()).err());
+        failed.extend(userns::detach_shifted(bundle).err());
+        if config.spec.network == Network::Bridge {
+            failed.extend(network::disconnect(&self.store, &config.container.id).err());
+        }
+        failed
     }
 }
 

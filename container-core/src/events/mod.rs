@@ -85,6 +85,13 @@ pub enum EventKind {
         /// The cgroup's own counter says that the kernel killed for memory.
         oom_killed: bool,
     },
+    /// Its workload ended and will be started again.
+    Restarting {
+        /// Restarts in a row, this one included.
+        restarts: u32,
+        /// The pause before it, in milliseconds.
+        after_ms: u64,
+    },
     /// It is gone from disk.
     Removed,
     /// A kind that this version does not know.

@@ -16,6 +16,7 @@ pub(crate) mod seccomp;
 pub(crate) mod standing;
 pub(crate) mod streams;
 pub(crate) mod sysctls;
+pub(crate) mod terminal;
 pub(crate) mod volumes;
 
 use std::ffi::{CStr, CString};

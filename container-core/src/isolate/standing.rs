@@ -27,6 +27,14 @@ pub(crate) fn die_with_engine(report: BorrowedFd<'_>) -> Result<(), Failure<'sta
     Ok(())
 }
 
+/// Step "become mapped root": user and group 0 of the new user namespace, which the machine knows by another number. Files
+/// that the container makes are its root's from here on.
+pub(crate) fn become_mapped_root() -> Result<(), Failure<'static>> {
+    sys::set_groups(&[]).map_err(refused(Step::MappedRoot, "setgroups", c""))?;
+    sys::set_gid(0).map_err(refused(Step::MappedRoot, "setgid", c"0"))?;
+    sys::set_uid(0).map_err(refused(Step::MappedRoot, "setuid", c"0"))
+}
+
 /// Step "join cgroup": `0` stands for the writing process, so no pid has to be known (cgroups(7)).
 pub(crate) fn join_cgroups(procs: &[(OwnedFd, CString)]) -> Result<(), Failure<'_>> {
     for (file, path) in procs {

@@ -4,14 +4,14 @@
 //! bottom, this is what "starting a container" means to the kernel.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use nix::sys::stat::{Mode, umask};
 
-use super::report;
 use super::user::Account;
 use super::workload::Workload;
+use super::{gate, report};
 use crate::error::Error;
 use crate::isolate::devices::Devices;
 use crate::isolate::mounts::Mounts;
@@ -23,6 +23,7 @@ use crate::isolate::sysctls::Sysctls;
 use crate::isolate::volumes::{self, Volume};
 use crate::isolate::{Failure, c_path, c_string, init, loopback, standing};
 use crate::spec::{Network, Spec, complete_env};
+use crate::steps::Step;
 use crate::sys;
 
 /// Everything the child needs, prepared by the parent.
@@ -31,6 +32,11 @@ pub(crate) struct Plan {
     /// The doors of the groups to enter, already open.
     pub(crate) groups: Vec<(OwnedFd, CString)>,
     pub(crate) streams: ChildStreams,
+    /// Ends of pipes that are the engine's alone. The child has copies of them, and as long as it does no pipe tells
+    /// that the engine is gone.
+    pub(super) engine_ends: Vec<RawFd>,
+    /// Where to wait for the engine.
+    pub(super) gate: Option<OwnedFd>,
     rootfs: Rootfs,
     mounts: Mounts,
     devices: Devices,
@@ -40,6 +46,10 @@ pub(crate) struct Plan {
     read_only: bool,
     hostname: CString,
     own_network: bool,
+    /// On the bridge network.
+    connected: bool,
+    /// In a user namespace of its own.
+    mapped: bool,
     working_dir: CString,
     privileges: Privileges,
     init: bool,
@@ -61,10 +71,12 @@ pub(crate) struct Prepared<'a> {
 impl Plan {
     pub(crate) fn prepare(spec: &Spec, prepared: Prepared<'_>) -> Result<Plan, Error> {
         let Prepared { rootfs, hostname, cgroup2, streams, volumes, account } = prepared;
-        let env = complete_env(&spec.env, account.home.as_deref());
+        let env = complete_env(&spec.env, account.home.as_deref(), spec.tty);
         Ok(Plan {
             groups: Vec::new(),
             streams,
+            engine_ends: Vec::new(),
+            gate: None,
             rootfs: Rootfs::new(rootfs)?,
             mounts: Mounts::prepare(rootfs, cgroup2)?,
             devices: Devices::prepare(rootfs, &spec.devices)?,
@@ -73,7 +85,9 @@ impl Plan {
             volumes,
             read_only: spec.read_only,
             hostname: c_string(spec.hostname.as_deref().unwrap_or(hostname))?,
-            own_network: spec.network == Network::None,
+            connected: spec.network == Network::Bridge,
+            mapped: spec.user_namespace.is_some(),
+            own_network: spec.network != Network::Host,
             working_dir: c_path(Path::new(spec.working_dir.as_deref().unwrap_or("/")))?,
             privileges: Privileges::prepare(&spec.security, &account.identity, &spec.resource_limits)?,
             init: spec.init,
@@ -86,6 +100,10 @@ impl Plan {
 pub(crate) fn run(plan: &Plan, report: &OwnedFd, first_group: usize) -> ! {
     sys::default_signals();
     sys::hide_from_inspection();
+    for end in &plan.engine_ends {
+        // SAFETY: this process never drops the values that own these descriptors.
+        unsafe { libc::close(*end) };
+    }
     let isolated = isolate(plan, report, first_group).and_then(|()| standing::close_descriptors(report));
     match isolated {
         Err(failure) => report::send_failure(report.as_fd(), &failure),
@@ -102,6 +120,12 @@ pub(crate) fn run(plan: &Plan, report: &OwnedFd, first_group: usize) -> ! {
 fn isolate<'a>(plan: &'a Plan, report: &OwnedFd, first_group: usize) -> Result<(), Failure<'a>> {
     standing::die_with_engine(report.as_fd())?;
     standing::join_cgroups(plan.groups.get(first_group..).unwrap_or_default())?;
+    if plan.mapped {
+        gate::wait(plan.gate.as_ref(), Step::AwaitMaps)?;
+        standing::become_mapped_root()?;
+        // A change of credentials clears what prctl(PR_SET_PDEATHSIG) set.
+        standing::die_with_engine(report.as_fd())?;
+    }
     standing::unshare_cgroup_namespace()?;
     standing::start_new_session()?;
     standing::join_new_keyring()?;
@@ -117,6 +141,9 @@ fn isolate<'a>(plan: &'a Plan, report: &OwnedFd, first_group: usize) -> Result<(
     standing::set_hostname(&plan.hostname)?;
     if plan.own_network {
         loopback::raise()?;
+    }
+    if plan.connected {
+        gate::wait(plan.gate.as_ref(), Step::AwaitNetwork)?;
     }
     streams::connect(&plan.streams)
 }

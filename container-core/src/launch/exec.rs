@@ -19,7 +19,7 @@ use super::relay::Relay;
 use super::report::{self, Report, Reports};
 use super::supervise::{pass_on, reap};
 use super::workload::Workload;
-use super::{open_pidfd, unprepared};
+use super::{open_pidfd, time_namespace, unprepared};
 use crate::cgroup::Entrance;
 use crate::error::StepError;
 use crate::isolate::privileges::Privileges;
@@ -28,15 +28,30 @@ use crate::isolate::{Failure, c_path, standing};
 use crate::lifecycle::Exit;
 use crate::steps::Step;
 use crate::sys::{self, Cloned};
+use crate::terminal::direct::{self, Terminal};
+use crate::terminal::near;
 
 /// Everything the two processes need, prepared.
 struct Plan<'a> {
     target: &'a OwnedFd,
+    /// The flags for its time and user namespaces, if there are such.
+    own: CloneFlags,
     groups: Vec<(OwnedFd, CString)>,
     streams: ChildStreams,
     working_dir: CString,
     privileges: Privileges,
     workload: Workload,
+}
+
+/// How the command meets the caller.
+pub(crate) struct Meeting<'a> {
+    pub(crate) attach: &'a Attach,
+    /// By a terminal of its own.
+    pub(crate) terminal: bool,
+    /// The user who is to own it.
+    pub(crate) owner: u32,
+    /// CLONE_NEWUSER for a container that has one of its own.
+    pub(crate) user_namespace: CloneFlags,
 }
 
 /// The command to run, complete.
@@ -52,7 +67,7 @@ pub(crate) fn exec(
     target: &OwnedFd,
     entrance: Entrance,
     command: Command<'_>,
-    attach: &Attach,
+    meeting: &Meeting<'_>,
 ) -> Result<Exit, StepError> {
     let (read, write) =
         pipe2(OFlag::O_CLOEXEC).map_err(|e| StepError::here(Step::CreateReportPipe, "pipe2", "", e))?;
@@ -60,10 +75,18 @@ pub(crate) fn exec(
     for (file, path) in entrance.doors {
         groups.push((file, c_path(&path).map_err(unprepared)?));
     }
+    let (door, streams) = match meeting.terminal {
+        true => {
+            let (door, streams) = output::open_door(near::window(meeting.attach), meeting.owner, false)?;
+            (Some(door), streams)
+        }
+        false => (None, output::open_direct(meeting.attach)?),
+    };
     let plan = Plan {
         target,
+        own: time_namespace() | meeting.user_namespace,
         groups,
-        streams: output::open_direct(attach)?,
+        streams,
         working_dir: c_path(Path::new(command.working_dir)).map_err(unprepared)?,
         privileges: command.privileges,
         workload: Workload::new(command.args, command.env).map_err(unprepared)?,
@@ -79,6 +102,11 @@ pub(crate) fn exec(
     drop((plan, write));
     let second = await_execution(Reports::new(read), first)?;
     let pidfd = open_pidfd(second)?;
+    if let Some(door) = door {
+        let terminal = Terminal::new(output::receive_terminal(&door)?)?;
+        direct::converse(terminal, meeting.attach, &pidfd, relay.as_ref())?;
+        return reap(&pidfd);
+    }
     wait_with_signals(&pidfd, relay.as_ref())
 }
 
@@ -93,7 +121,8 @@ fn join_and_fork(plan: &Plan<'_>, report: &OwnedFd, first_group: usize) -> ! {
             | CloneFlags::CLONE_NEWUTS
             | CloneFlags::CLONE_NEWIPC
             | CloneFlags::CLONE_NEWNET
-            | CloneFlags::CLONE_NEWCGROUP;
+            | CloneFlags::CLONE_NEWCGROUP
+            | plan.own;
         standing::join_namespaces(plan.target, all)
     });
     if let Err(failure) = joined {

@@ -3,6 +3,7 @@
 pub(crate) mod child;
 pub(crate) mod detach;
 pub(crate) mod exec;
+pub(crate) mod gate;
 pub(crate) mod output;
 pub(crate) mod relay;
 pub(crate) mod report;
@@ -10,12 +11,13 @@ pub(crate) mod rootfs;
 pub(crate) mod supervise;
 pub(crate) mod undo;
 pub(crate) mod user;
+pub(crate) mod userns;
 pub(crate) mod volume;
 pub(crate) mod workload;
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -29,6 +31,7 @@ use crate::error::{Error, LaunchError, StepError};
 use crate::events::{self, EventKind};
 use crate::isolate::c_path;
 use crate::lifecycle::State;
+use crate::network::{self, Lease};
 use crate::observe::Observer;
 use crate::process::ProcessId;
 use crate::spec::Network;
@@ -36,8 +39,11 @@ use crate::steps::Step;
 use crate::store::Store;
 use crate::store::bundle::Bundle;
 use crate::sys::{self, Cloned};
+use crate::terminal::Window;
+use crate::terminal::audience::Audience;
 use child::{Plan, Prepared};
-use output::{Attach, OutputPipes};
+use gate::Gate;
+use output::{Attach, OutputPipes, Wishes};
 use report::{Report, Reports};
 use undo::Undo;
 
@@ -49,6 +55,8 @@ pub(crate) struct Job<'a> {
     pub(crate) observer: &'a dyn Observer,
     /// Where the workload's output goes besides the log, and where its input comes from.
     pub(crate) attach: &'a Attach,
+    /// Size of the terminal of the one who starts it.
+    pub(crate) window: Option<Window>,
 }
 
 /// A container whose workload was executed.
@@ -57,6 +65,9 @@ pub(crate) struct Launched {
     pub(crate) pidfd: OwnedFd,
     pub(crate) cgroup: Cgroup,
     pub(crate) pipes: OutputPipes,
+    pub(crate) audience: Audience,
+    /// Keeps its published ports from others.
+    pub(crate) lease: Option<Lease>,
 }
 
 impl Job<'_> {
@@ -98,51 +109,102 @@ fn steps(job: &Job<'_>, undo: &mut Undo) -> Result<Launched, StepError> {
     let supervisor = ProcessId::current();
     job.record_state(&State::Starting { owner: supervisor.clone() })?;
     let hierarchies = create_cgroups(job, undo)?;
-    let cgroup = Cgroup::of(&hierarchies, &job.config.container.id);
-    job.step(Step::MountOverlay);
+    let cgroup = Cgroup::of(&hierarchies, &job.config.container.id).entered_with(&job.config.spec.limits);
     let layers: Vec<PathBuf> =
         job.config.layers.iter().map(|l| crate::image::layer_tree(job.store, l)).collect();
-    rootfs::mount_overlay(job.bundle, &layers, job.config.spec.auto_remove)?;
-    undo.mounted(job.bundle.rootfs());
+    mount_rootfs(job, layers, undo)?;
 
-    let volumes = volume::open(job)?;
+    let lease = lease(job, undo)?;
+    job.step(Step::WriteNames);
+    let hostname = job.config.spec.hostname.as_deref().unwrap_or(job.container().short_id());
+    let address = lease.as_ref().map(|lease| lease.connection.address);
+    let names = network::name_mounts(&job.bundle.names(), &job.config.spec, hostname, address)?;
+    let volumes = volume::open(job, names)?;
     job.step(Step::FindUser);
     let account = user::of(&job.config.spec, &job.bundle.rootfs())?;
 
     job.step(Step::OpenStreams);
-    let (pipes, streams) = output::open(job.attach)?;
+    let (ends, streams) = output::open(&Wishes {
+        attach: job.attach,
+        terminal: job.config.spec.tty,
+        open_stdin: job.config.spec.open_stdin,
+        window: job.window,
+        owner: account.identity.uid,
+    })?;
+    job.step(Step::OpenAttachSocket);
+    let audience = Audience::open(job.bundle)?;
     job.step(Step::CreateReportPipe);
     let (read, write) =
         pipe2(OFlag::O_CLOEXEC).map_err(|e| StepError::here(Step::CreateReportPipe, "pipe2", "", e))?;
 
     let prepared = Prepared {
         rootfs: &job.bundle.rootfs(),
-        hostname: job.container().short_id(),
+        hostname,
         cgroup2: hierarchies.is_unified_only(),
         streams,
         volumes,
         account,
     };
     let mut plan = Plan::prepare(&job.config.spec, prepared).map_err(unprepared)?;
+    plan.engine_ends.push(read.as_raw_fd());
     job.step(Step::OpenCgroup);
     let entrance = cgroup.open()?;
+    let namespace = job.config.spec.user_namespace.as_ref();
+    let gate = (lease.is_some() || namespace.is_some()).then(|| Gate::open(&mut plan)).transpose()?;
     let (pid, pidfd) = clone_into_namespaces(job, &mut plan, entrance, &write)?;
     undo.born(pid);
     // The child's ends must be closed here, or the pipes never end.
     drop((plan, write));
     let pidfd = pidfd.map_or_else(|| open_pidfd(pid), Ok)?;
 
+    if let (Some(namespace), Some(gate)) = (namespace, &gate) {
+        job.step(Step::MapIds);
+        userns::map_ids(pid, namespace)?;
+        gate.pass();
+    }
+    if let (Some(lease), Some(gate)) = (&lease, &gate) {
+        let step = |step| job.step(step);
+        lease.connect(job.store, &job.container().id, pid, pidfd.as_fd(), &step)?;
+        gate.pass();
+    }
     job.step(Step::ReadReport);
     let mount_ns = await_execution(Reports::new(read), pid)?;
+    let pipes = ends.ready()?;
     let init = ProcessId::of(pid).unwrap_or(ProcessId { pid, start_ticks: 0, boot: String::new() });
     job.record_state(&State::Running {
         init: init.clone(),
         supervisor,
         mount_ns,
+        network: lease.as_ref().map(|lease| lease.connection.clone()),
         started_unix_ns: clock::unix_ns(),
     })?;
     job.record(EventKind::Started { pid, mount_ns, start_ticks: init.start_ticks })?;
-    Ok(Launched { init, pidfd, cgroup, pipes })
+    Ok(Launched { init, pidfd, cgroup, pipes, audience, lease })
+}
+
+/// Step "mount overlay rootfs", on layers with mapped owners where the container has a user namespace of its own.
+fn mount_rootfs(job: &Job<'_>, mut layers: Vec<PathBuf>, undo: &mut Undo) -> Result<(), StepError> {
+    undo.mounted(job.bundle);
+    if let Some(namespace) = &job.config.spec.user_namespace {
+        job.step(Step::LetIn);
+        userns::let_in(job.store, job.bundle, namespace)?;
+        job.step(Step::ShiftLayers);
+        layers = userns::shift_layers(job.bundle, &layers, namespace)?;
+    }
+    job.step(Step::MountOverlay);
+    rootfs::mount_overlay(job.bundle, &layers, job.config.spec.auto_remove)?;
+    // The overlay has copies of these mounts for itself.
+    userns::detach_shifted(job.bundle)
+}
+
+/// An address in the bridge network, where one was asked for.
+fn lease(job: &Job<'_>, undo: &mut Undo) -> Result<Option<Lease>, StepError> {
+    if job.config.spec.network != Network::Bridge {
+        return Ok(None);
+    }
+    job.step(Step::RecordNetwork);
+    undo.networked(job.store, &job.container().id);
+    network::lease(job.store, &job.container().id, &job.config.spec.ports).map(Some)
 }
 
 /// All cgroup steps, and the event that announces the groups before anything is charged to them.
@@ -151,7 +213,7 @@ fn create_cgroups(job: &Job<'_>, undo: &mut Undo) -> Result<Hierarchies, StepErr
     let hierarchies = Hierarchies::find()?;
     job.step(Step::EnableControllers);
     Cgroup::enable_controllers(&hierarchies, &job.config.spec.limits)?;
-    let cgroup = Cgroup::of(&hierarchies, &job.container().id);
+    let cgroup = Cgroup::of(&hierarchies, &job.container().id).entered_with(&job.config.spec.limits);
     undo.grouped(Cgroup::of(&hierarchies, &job.container().id));
     job.step(Step::CreateCgroup);
     cgroup.create()?;
@@ -174,9 +236,11 @@ fn clone_into_namespaces(
         | CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWUTS
         | CloneFlags::CLONE_NEWIPC;
-    if job.config.spec.network == Network::None {
+    if job.config.spec.network != Network::Host {
         flags |= CloneFlags::CLONE_NEWNET;
     }
+    flags |= time_namespace();
+    flags.set(CloneFlags::CLONE_NEWUSER, job.config.spec.user_namespace.is_some());
     let groups: Result<Vec<(OwnedFd, CString)>, Error> =
         entrance.doors.into_iter().map(|(file, path)| Ok((file, c_path(&path)?))).collect();
     plan.groups = groups.map_err(unprepared)?;
@@ -187,6 +251,14 @@ fn clone_into_namespaces(
         Ok((Cloned::Child, inside)) => child::run(plan, report, usize::from(inside)),
         Ok((Cloned::Parent(pid, pidfd), _)) => Ok((pid, pidfd)),
         Err(errno) => Err(StepError::here(Step::CloneNamespaces, "clone3", namespace_names(flags), errno)),
+    }
+}
+
+/// The flag for a time namespace, where the kernel has them (CONFIG_TIME_NS).
+pub(crate) fn time_namespace() -> CloneFlags {
+    match Path::new("/proc/self/ns/time").exists() {
+        true => CloneFlags::from_bits_retain(sys::CLONE_NEWTIME as i32),
+        false => CloneFlags::empty(),
     }
 }
 
@@ -218,14 +290,16 @@ pub(crate) fn unprepared(error: Error) -> StepError {
     StepError::here(Step::ExecuteWorkload, "execve", error, Errno::EINVAL)
 }
 
-/// `mnt pid uts ipc net`
+/// `mnt pid uts ipc net time user`
 fn namespace_names(flags: CloneFlags) -> String {
     let names = [
+        (CloneFlags::CLONE_NEWUSER, "user"),
         (CloneFlags::CLONE_NEWNS, "mnt"),
         (CloneFlags::CLONE_NEWPID, "pid"),
         (CloneFlags::CLONE_NEWUTS, "uts"),
         (CloneFlags::CLONE_NEWIPC, "ipc"),
         (CloneFlags::CLONE_NEWNET, "net"),
+        (CloneFlags::from_bits_retain(sys::CLONE_NEWTIME as i32), "time"),
     ];
     let set: Vec<&str> =
         names.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, name)| *name).collect();

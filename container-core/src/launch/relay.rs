@@ -7,13 +7,21 @@ use nix::fcntl::OFlag;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::pipe2;
 
-const RELAYED: [Signal; 6] =
-    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGUSR2];
+const RELAYED: [Signal; 7] = [
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    // The terminal's size has changed: nobody ends by default, so to pass it on does no harm.
+    Signal::SIGWINCH,
+];
 
 /// The writing end of the pipe that wakes the loop; -1 while nobody relays.
 static WAKE: AtomicI32 = AtomicI32::new(-1);
 
-/// While it lives, the six signals do not reach the program but [`Relay::next`]. One per process at a time:
+/// While it lives, these signals do not reach the program but [`Relay::next`]. One per process at a time:
 /// signal handlers belong to the whole process.
 #[derive(Debug)]
 pub(crate) struct Relay {

@@ -12,21 +12,18 @@ use super::Job;
 use crate::error::StepError;
 use crate::image;
 use crate::isolate::volumes::{self, Volume};
-use crate::spec::MountSource;
+use crate::spec::{Mount, MountSource};
 use crate::steps::Step;
 
 /// Steps "fill volume" and "open mount source".
-pub(super) fn open(job: &Job<'_>) -> Result<Vec<Volume>, StepError> {
-    let mounts = &job.config.spec.mounts;
-    if mounts.is_empty() {
-        return Ok(Vec::new());
-    }
+pub(super) fn open(job: &Job<'_>, names: Vec<Mount>) -> Result<Vec<Volume>, StepError> {
+    let mounts = [names, job.config.spec.mounts.clone()].concat();
     job.step(Step::FillVolume);
     let own = mounts.iter().filter(|mount| mount.source == MountSource::Anonymous);
     let filled: Result<Vec<PathBuf>, StepError> =
         own.enumerate().map(|(index, mount)| fill(job, index, &mount.target)).collect();
     job.step(Step::OpenMountSource);
-    volumes::prepare(mounts, &filled?)
+    volumes::prepare(&mounts, &filled?)
 }
 
 /// The folder of the container's volume number `index`. The first start copies what the image has at `target`, and

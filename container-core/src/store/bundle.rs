@@ -50,6 +50,43 @@ impl Bundle {
         self.dir.join("log")
     }
 
+    /// /etc/hosts and its like.
+    pub(crate) fn names(&self) -> PathBuf {
+        self.dir.join("names")
+    }
+
+    /// The image's layers with owners mapped, while the overlay is being mounted on them.
+    pub(crate) fn shifted(&self) -> PathBuf {
+        self.dir.join("shifted")
+    }
+
+    /// Where the supervisor lets people in.
+    pub(crate) fn attach_socket(&self) -> PathBuf {
+        self.dir.join("attach")
+    }
+
+    /// There while the container is stopped because somebody asked for it.
+    fn stopped_file(&self) -> PathBuf {
+        self.dir.join("stopped")
+    }
+
+    /// Remember, or forget, that the container is not to run. A restart policy heeds it.
+    pub(crate) fn mark_stopped(&self, stopped: bool) -> Result<(), Error> {
+        let path = self.stopped_file();
+        let done = match stopped {
+            true => fs::write(&path, ""),
+            false => fs::remove_file(&path),
+        };
+        match done {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::store("write", &path)(e)),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn is_marked_stopped(&self) -> bool {
+        self.stopped_file().exists()
+    }
+
     fn config_file(&self) -> PathBuf {
         self.dir.join("config.json")
     }

@@ -28,6 +28,13 @@ impl Lock {
         Ok(Lock { file })
     }
 
+    /// Let go of the lock at once, also where another process has a copy of this handle: one that was forked by another
+    /// thread at the wrong moment, and may itself be waiting for us.
+    pub(crate) fn release(&self) {
+        // Fails for no open file.
+        let _ = self.file.unlock();
+    }
+
     /// A second handle on the same lock, for a process about to be forked: it is free once both are dropped.
     pub(crate) fn share(&self) -> io::Result<Lock> {
         Ok(Lock { file: self.file.try_clone()? })

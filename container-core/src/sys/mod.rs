@@ -4,6 +4,7 @@
 //! and execve(2) even when the calling program has other threads.
 
 mod bpf;
+mod descriptors;
 mod mounts;
 mod privilege;
 
@@ -13,7 +14,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use nix::errno::Errno;
 
 pub(crate) use bpf::{Instruction, attach_device_program, load_device_program};
-pub(crate) use mounts::{make_tree_read_only, move_mount, open_tree_clone};
+pub(crate) use descriptors::{receive_descriptor, send_descriptor};
+pub(crate) use mounts::{make_tree_read_only, map_tree, move_mount, open_tree_clone};
 pub(crate) use privilege::{
     bound_capabilities, hide_from_inspection, keep_capabilities, load_seccomp_filter, no_new_privileges,
     permitted_capabilities, set_capabilities, set_gid, set_groups, set_uid,
@@ -22,6 +24,10 @@ pub(crate) use privilege::{
 /// clone(2) flags above 32 bits: libc declares them as `c_int`, where they are cut off to zero.
 const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// A new time namespace, time_namespaces(7), kernel ≥ 5.6. In clone(2) this bit belongs to the exit signal, so only
+/// clone3(2) knows it.
+pub(crate) const CLONE_NEWTIME: u64 = 0x80;
 
 fn check(ret: c_long) -> Result<c_long, Errno> {
     if ret < 0 { Err(Errno::last()) } else { Ok(ret) }
@@ -68,10 +74,10 @@ pub(crate) unsafe fn clone_process(
     }
 }
 
-/// clone(2) with the same flags, but neither CLONE_INTO_CGROUP nor CLONE_CLEAR_SIGHAND, which it lacks.
+/// clone(2) with the same flags, but without CLONE_INTO_CGROUP, CLONE_CLEAR_SIGHAND and CLONE_NEWTIME, which it lacks.
 unsafe fn clone_without_clone3(namespaces: u64) -> Result<Cloned, Errno> {
     let mut pidfd: libc::c_int = -1;
-    let flags = namespaces | libc::CLONE_PIDFD as u64 | libc::SIGCHLD as u64;
+    let flags = (namespaces & !CLONE_NEWTIME) | libc::CLONE_PIDFD as u64 | libc::SIGCHLD as u64;
     // SAFETY: no CLONE_VM and a null stack mean "a copy of mine"; parent_tid receives the pidfd.
     let ret = unsafe { libc::syscall(libc::SYS_clone, flags, 0usize, &raw mut pidfd, 0usize, 0usize) };
     match check(ret)? {

@@ -11,6 +11,7 @@ const OPEN_TREE_CLONE: u32 = 1;
 const MOVE_MOUNT_F_EMPTY_PATH: u32 = 0x4;
 const MOVE_MOUNT_T_EMPTY_PATH: u32 = 0x40;
 const MOUNT_ATTR_RDONLY: u64 = 0x1;
+const MOUNT_ATTR_IDMAP: u64 = 0x10_0000;
 const AT_RECURSIVE: u32 = 0x8000;
 
 #[repr(C)]
@@ -33,7 +34,18 @@ pub(crate) fn open_tree_clone(path: &CStr) -> Result<OwnedFd, Errno> {
 /// No write access through any mount of the tree. Kernel ≥ 5.12.
 pub(crate) fn make_tree_read_only(tree: BorrowedFd<'_>) -> Result<(), Errno> {
     let attr = MountAttr { set: MOUNT_ATTR_RDONLY, clear: 0, propagation: 0, user_namespace: 0 };
-    let flags = AT_RECURSIVE | libc::AT_EMPTY_PATH as u32;
+    set_attributes(tree, &attr, AT_RECURSIVE)
+}
+
+/// Owners of the tree's files as the user namespace maps them. Kernel ≥ 5.12, file systems one by one.
+pub(crate) fn map_tree(tree: BorrowedFd<'_>, user_namespace: BorrowedFd<'_>) -> Result<(), Errno> {
+    let user_namespace = user_namespace.as_raw_fd() as u64;
+    let attr = MountAttr { set: MOUNT_ATTR_IDMAP, clear: 0, propagation: 0, user_namespace };
+    set_attributes(tree, &attr, 0)
+}
+
+fn set_attributes(tree: BorrowedFd<'_>, attr: &MountAttr, flags: u32) -> Result<(), Errno> {
+    let flags = flags | libc::AT_EMPTY_PATH as u32;
     // SAFETY: attr is a mount_attr of the size given.
     let ret = unsafe {
         libc::syscall(
@@ -41,7 +53,7 @@ pub(crate) fn make_tree_read_only(tree: BorrowedFd<'_>) -> Result<(), Errno> {
             tree.as_raw_fd(),
             c"".as_ptr(),
             flags,
-            &raw const attr,
+            std::ptr::from_ref(attr),
             size_of::<MountAttr>(),
         )
     };

@@ -9,10 +9,13 @@ use std::time::{Duration, Instant};
 use container_core::steps::Step;
 use container_core::{Attach, ContainerRef, Engine, Observer, Spec, State};
 
+use crate::network;
 use crate::scene::Scene;
+use crate::users;
 
 const STORE: &str = "DIAG_CRASH_STORE";
 const STEP: &str = "DIAG_CRASH_STEP";
+const KIND: &str = "DIAG_CRASH_KIND";
 
 /// Kills its own process when a step is about to be taken.
 struct Suicide(Option<Step>);
@@ -31,7 +34,13 @@ fn victim() {
     let Some(store) = std::env::var_os(STORE) else { return };
     let step = std::env::var(STEP).ok().and_then(|name| Step::from_name(&name));
     let engine = Engine::open(Path::new(&store)).unwrap().with_observer(Arc::new(Suicide(step)));
-    let _ = engine.run(&Spec::new("busybox", ["/bin/sleep", "1000"]), &Attach::nothing());
+    let plain = Spec::new("busybox", ["/bin/sleep", "1000"]);
+    let spec = match std::env::var(KIND).as_deref() {
+        Ok("bridge") => network::connected(plain, &["18:80"]),
+        Ok("users") => users::mapped(plain),
+        _ => plain,
+    };
+    let _ = engine.run(&spec, &Attach::nothing());
 }
 
 fn victim_command(scene: &Scene) -> Command {
@@ -41,8 +50,8 @@ fn victim_command(scene: &Scene) -> Command {
     command
 }
 
-/// The steps that a start announces, in the engine's process.
-const STEPS: [Step; 12] = [
+/// The steps that every start announces, in the engine's process.
+const STEPS: [Step; 15] = [
     Step::RecordState,
     Step::FindCgroups,
     Step::EnableControllers,
@@ -50,18 +59,59 @@ const STEPS: [Step; 12] = [
     Step::SetLimit,
     Step::RecordEvent,
     Step::MountOverlay,
+    Step::WriteNames,
+    Step::FindUser,
     Step::OpenStreams,
+    Step::OpenAttachSocket,
     Step::CreateReportPipe,
     Step::OpenCgroup,
     Step::CloneNamespaces,
     Step::ReadReport,
 ];
 
+/// Those of a start on the bridge network.
+const NETWORK_STEPS: [Step; 9] = [
+    Step::RecordNetwork,
+    Step::WriteNames,
+    Step::CreateBridge,
+    Step::EnableForwarding,
+    Step::TranslateAddresses,
+    Step::CreateVeth,
+    Step::EnterNetwork,
+    Step::ConfigureNetwork,
+    Step::ReadReport,
+];
+
+/// Those of a start in a user namespace of its own.
+const USER_STEPS: [Step; 5] =
+    [Step::LetIn, Step::ShiftLayers, Step::MountOverlay, Step::MapIds, Step::ReadReport];
+
 #[test]
 fn killed_at_every_step_the_store_opens_and_rm_cleans() {
     let Some(scene) = Scene::new("steps") else { return };
-    for step in STEPS {
-        let status = victim_command(&scene).env(STEP, step.name()).status().unwrap();
+    die_at(&scene, &STEPS, "");
+}
+
+#[test]
+fn killed_while_connecting_it_no_link_lease_or_rule_stays() {
+    let Some(scene) = Scene::new("netsteps") else { return };
+    network::apart();
+    if network::is_possible(&scene) {
+        die_at(&scene, &NETWORK_STEPS, "bridge");
+    }
+}
+
+#[test]
+fn killed_while_mapping_its_users_no_mount_stays() {
+    let Some(scene) = Scene::new("usersteps") else { return };
+    if users::is_possible(&scene) {
+        die_at(&scene, &USER_STEPS, "users");
+    }
+}
+
+fn die_at(scene: &Scene, steps: &[Step], kind: &str) {
+    for step in steps {
+        let status = victim_command(scene).env(STEP, step.name()).env(KIND, kind).status().unwrap();
         assert_eq!(status.signal(), Some(libc::SIGKILL), "{step} was not reached");
         let engine = Engine::open(scene.engine.root()).unwrap();
         let listed = engine.list().unwrap();

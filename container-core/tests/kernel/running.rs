@@ -157,7 +157,8 @@ fn exec_joins_everything() {
 #[test]
 fn limits_are_in_force() {
     let Some(scene) = Scene::new("limits") else { return };
-    let limits = Limits { pids: Some(3), memory_bytes: Some(32 << 20), cpu_millis: Some(500) };
+    let limits =
+        Limits { pids: Some(3), memory_bytes: Some(32 << 20), cpu_millis: Some(500), ..Limits::default() };
     let script = "for i in 1 2 3 4; do sleep 1000 & done; echo survived";
     let spec = Spec { limits, name: Some("small".into()), ..scene.sh(script) };
     let finished = scene.run(&spec).unwrap();
@@ -173,7 +174,8 @@ fn limits_are_in_force() {
 #[test]
 fn limits_are_written_where_the_event_says() {
     let Some(scene) = Scene::new("files") else { return };
-    let limits = Limits { pids: Some(7), memory_bytes: Some(64 << 20), cpu_millis: Some(250) };
+    let cpus = Some("0".parse().unwrap());
+    let limits = Limits { pids: Some(7), memory_bytes: Some(64 << 20), cpu_millis: Some(250), cpus };
     let container =
         scene.engine.create(&Spec { limits, ..Spec::new("busybox", ["/bin/sleep", "1000"]) }).unwrap();
     scene.engine.start(container.id()).unwrap();
@@ -192,7 +194,10 @@ fn limits_are_written_where_the_event_says() {
     assert_eq!(memory, Some((64 << 20).to_string()));
     let cpu = read("cpu.max").or_else(|| read("cpu.cfs_quota_us"));
     assert!(cpu.as_deref().is_some_and(|text| text.starts_with("25000")), "{cpu:?}");
+    assert_eq!(read("cpuset.cpus").as_deref(), Some("0"));
     let State::Running { init, .. } = scene.engine.inspect(container.id()).unwrap().state else { panic!() };
+    let allowed = std::fs::read_to_string(format!("/proc/{}/status", init.pid)).unwrap();
+    assert!(allowed.contains("Cpus_allowed_list:\t0\n"), "{allowed}");
     for group in cgroups.iter().flatten() {
         use std::os::unix::fs::MetadataExt;
         assert_eq!(std::fs::metadata(&group.path).unwrap().ino(), group.id);

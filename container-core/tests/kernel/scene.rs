@@ -118,11 +118,28 @@ impl Scene {
         ids.sort();
         ids.dedup();
         for id in ids.iter() {
-            for hierarchy in ["", "unified", "pids", "memory", "cpu", "cpu,cpuacct"] {
+            for hierarchy in ["", "unified", "pids", "memory", "cpu", "cpu,cpuacct", "cpuset"] {
                 let group = Path::new("/sys/fs/cgroup").join(hierarchy).join("diag").join(id);
                 traces.extend(group.exists().then(|| group.display().to_string()));
             }
         }
+        traces.extend(self.network_traces(&ids));
+        traces
+    }
+
+    /// Links, rules and leases.
+    fn network_traces(&self, ids: &[String]) -> Vec<String> {
+        let is_link = |name: &str| nix::net::if_::if_nametoindex(name).is_ok();
+        let pairs = ids.iter().map(|id| format!("veth{}", &id[..11]));
+        let mut traces: Vec<String> = pairs.filter(|name| is_link(name)).collect();
+        let Ok(text) = fs::read_to_string(self.engine.root().join("network.json")) else { return traces };
+        let record: serde_json::Value = serde_json::from_str(&text).unwrap();
+        if record["leases"] != serde_json::json!({}) {
+            traces.push(record["leases"].to_string());
+        }
+        let bridge = record["bridge"].as_str().unwrap();
+        traces.extend(is_link(bridge).then(|| bridge.to_owned()));
+        traces.extend(crate::network::has_table(bridge).then(|| format!("table ip {bridge}")));
         traces
     }
 

@@ -103,6 +103,7 @@ fn observation(event: &Event) -> Option<Observation> {
                 (None, None) => "exited (nobody saw how)".into(),
             }
         }
+        EventKind::Restarting { restarts, .. } => format!("restarting (time {restarts})"),
         EventKind::Removed => "removed".into(),
         EventKind::StepFailed { .. } | EventKind::Unknown => return None,
     };

@@ -9,6 +9,9 @@ pub(in crate::cli) struct Args {
     /// Pass standard input on to the command.
     #[arg(short, long)]
     interactive: bool,
+    /// Give it a terminal.
+    #[arg(short, long)]
+    tty: bool,
     /// Set an environment variable; without =VALUE take it from here. Can be repeated.
     #[arg(short, long, value_name = "KEY[=VALUE]")]
     env: Vec<String>,
@@ -31,6 +34,7 @@ pub(super) fn run(args: Args, engine: &Engine) -> anyhow::Result<i32> {
         env: spec::environment(args.env),
         working_dir: args.workdir,
         user: args.user,
+        tty: args.tty,
     };
     Ok(match engine.exec(&args.container, &exec, &Attach::own_streams(args.interactive)?) {
         Ok(exit) => exit.shell_code(),

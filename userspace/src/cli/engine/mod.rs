@@ -3,6 +3,7 @@
 //! A foreground `run` and an `exec` end with the workload's exit code; 125 means that the engine itself failed, 126 that the
 //! command could not be executed, 127 that it was not found. A failed step is shown with the way to its explanation.
 
+mod attach;
 mod create;
 mod exec;
 mod failure;
@@ -55,6 +56,8 @@ pub(super) enum EngineVerb {
     Create(create::Args),
     /// Start containers that were created or have ended.
     Start(start::Args),
+    /// Talk to a running container: its output, and its input where it has one.
+    Attach(attach::Args),
     /// Run a command in a running container.
     Exec(exec::Args),
     /// List containers.
@@ -94,7 +97,8 @@ pub(super) fn dispatch(verb: EngineVerb, root: &Path) -> anyhow::Result<i32> {
         EngineVerb::Rmi(args) => rmi::run(&args, &engine),
         EngineVerb::Run(args) => run::run(args, &engine),
         EngineVerb::Create(args) => create::run(args, &engine),
-        EngineVerb::Start(args) => start::run(&args, &engine),
+        EngineVerb::Start(args) => start::run(args, &engine),
+        EngineVerb::Attach(args) => attach::run(args, &engine),
         EngineVerb::Exec(args) => exec::run(args, &engine),
         EngineVerb::Ps(args) => ps::run(args, &engine),
         EngineVerb::Logs(args) => logs::run(&args, &engine),

@@ -1,6 +1,6 @@
 //! `diag ps`
 
-use container_core::{Container, Engine, State};
+use container_core::{Container, Engine, Exit, State};
 
 use super::table;
 use crate::cli::{Form, outcome};
@@ -29,7 +29,7 @@ pub(super) fn run(args: Args, engine: &Engine) -> anyhow::Result<i32> {
         outcome::answer(&ids);
         return Ok(0);
     }
-    let mut table = table::columns(["CONTAINER", "NAME", "IMAGE", "COMMAND", "CREATED", "STATUS"]);
+    let mut table = table::columns(["CONTAINER", "NAME", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS"]);
     for container in containers.iter().rev() {
         let config = &container.config;
         table.add_row([
@@ -42,6 +42,7 @@ pub(super) fn run(args: Args, engine: &Engine) -> anyhow::Result<i32> {
                 true => format!("paused, {}", status(&container.state)),
                 false => status(&container.state),
             },
+            ports(&container.state),
         ]);
     }
     outcome::answer(&table::text(&table));
@@ -63,12 +64,11 @@ fn command(args: &[String]) -> String {
 fn status(state: &State) -> String {
     match state {
         State::Running { started_unix_ns, .. } => format!("running, since {}", table::ago(*started_unix_ns)),
+        State::Restarting { exit, restarts, .. } => {
+            format!("restarting, time {restarts}, exited {}", how(exit))
+        }
         State::Exited { exit, oom_killed, finished_unix_ns, .. } => {
-            let how = match (exit.code, exit.signal) {
-                (Some(code), _) => format!("({code})"),
-                (None, Some(signal)) => format!("(signal {signal})"),
-                (None, None) => "(its supervisor was killed)".to_owned(),
-            };
+            let how = how(exit);
             let oom = if *oom_killed { ", out of memory" } else { "" };
             format!("exited {how}{oom} {}", table::ago(*finished_unix_ns))
         }
@@ -76,6 +76,19 @@ fn status(state: &State) -> String {
             format!("failed: {} ({})", error.first.step, error.first.errno_name())
         }
         other => other.word().to_owned(),
+    }
+}
+
+fn ports(state: &State) -> String {
+    let State::Running { network: Some(connection), .. } = state else { return String::new() };
+    connection.ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn how(exit: &Exit) -> String {
+    match (exit.code, exit.signal) {
+        (Some(code), _) => format!("({code})"),
+        (None, Some(signal)) => format!("(signal {signal})"),
+        (None, None) => "(its supervisor was killed)".to_owned(),
     }
 }
 

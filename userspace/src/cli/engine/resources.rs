@@ -1,5 +1,6 @@
 //! Mounts, devices, limits and rights on the command line, in docker's spellings.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use container_core::{Capabilities, Device, Mount, MountSource, ResourceLimit, Seccomp, Security, Sysctl};
@@ -102,6 +103,13 @@ pub(super) fn ulimit(text: &str) -> Result<ResourceLimit, String> {
     Ok(ResourceLimit { name: name.to_owned(), soft: value(soft)?, hard: value(hard)? })
 }
 
+/// `db:192.0.2.7`
+pub(super) fn host(text: &str) -> Result<(String, IpAddr), String> {
+    let (name, address) = text.split_once(':').ok_or("a host is NAME:ADDRESS")?;
+    let parsed = address.trim_matches(['[', ']']).parse();
+    parsed.map(|address| (name.to_owned(), address)).map_err(|_| format!("{address:?} is no address"))
+}
+
 /// `net.ipv4.ip_forward=1`
 pub(super) fn sysctl(text: &str) -> Result<Sysctl, String> {
     let (name, value) = text.split_once('=').ok_or("a kernel parameter is NAME=VALUE")?;
@@ -162,6 +170,8 @@ mod tests {
         assert_eq!(tmpfs("/t:size=64m").unwrap(), mount_of("/t", memory, false));
         assert_eq!(device("/dev/fuse:rw").unwrap().access, "rw");
         assert_eq!(device("/dev/a:/dev/b").unwrap().inside, Path::new("/dev/b"));
+        assert_eq!(host("db:::1").unwrap(), ("db".to_owned(), "::1".parse().unwrap()));
+        assert!(host("db").is_err() && host("db:x").is_err());
         let limit = ulimit("nofile=1024:-1").unwrap();
         assert_eq!((limit.soft, limit.hard), (Some(1024), None));
         assert!(ulimit("nofile").is_err() && ulimit("nofile=x").is_err());

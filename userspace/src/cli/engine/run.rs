@@ -2,6 +2,7 @@
 
 use container_core::{Attach, Engine};
 
+use super::attach::{self, Leaving};
 use super::{failure, pull, spec::Description};
 use crate::cli::outcome;
 
@@ -10,9 +11,8 @@ pub(in crate::cli) struct Args {
     /// Leave it running in the background and print its id.
     #[arg(short, long)]
     detach: bool,
-    /// Pass standard input on to the workload.
-    #[arg(short, long, conflicts_with = "detach")]
-    interactive: bool,
+    #[command(flatten)]
+    leaving: Leaving,
     #[command(flatten)]
     pull: pull::Choice,
     #[command(flatten)]
@@ -35,16 +35,16 @@ pub(super) fn run(args: Args, engine: &Engine) -> anyhow::Result<i32> {
             Err(error) => failure::report(&error, container.name()),
         });
     }
-    Ok(match engine.start_attached(container.id(), &Attach::own_streams(args.interactive)?) {
+    if spec.tty {
+        return attach::start(engine, container.id(), container.name(), spec.open_stdin, args.leaving);
+    }
+    Ok(match engine.start_attached(container.id(), &Attach::own_streams(spec.open_stdin)?) {
         Ok(finished) => {
             for trouble in &finished.trouble {
                 outcome::say(&format!("diag: {trouble}"));
             }
             if finished.oom_killed {
-                outcome::say(&format!(
-                    "diag: the kernel killed for the memory limit of {0}\n      diag explain {0}",
-                    finished.name
-                ));
+                attach::out_of_memory(&finished.name);
             }
             finished.exit.shell_code()
         }

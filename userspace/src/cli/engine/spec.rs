@@ -1,6 +1,11 @@
 //! What `run` and `create` take to describe a container.
 
-use container_core::{Device, Limits, Mount, Network, ResourceLimit, Security, Spec, Sysctl, User};
+use std::net::IpAddr;
+
+use container_core::{
+    CpuSet, Device, IdMap, Limits, Mount, Names, Network, Port, ResourceLimit, RestartPolicy, Security, Spec,
+    Sysctl, User, UserNamespace,
+};
 
 use super::{resources, signal, size};
 
@@ -30,12 +35,42 @@ pub(super) struct Description {
     /// Most CPU time per wall time: 1.5 is one and a half CPUs.
     #[arg(long, value_name = "N", value_parser = size::cpu_millis)]
     cpus: Option<u32>,
-    /// The network it sees.
-    #[arg(long, value_enum, default_value = "none")]
-    network: Net,
+    /// The CPUs it may run on.
+    #[arg(long, value_name = "LIST")]
+    cpuset_cpus: Option<CpuSet>,
+    /// The network it sees; none, or bridge when a port is published.
+    #[arg(long, value_enum)]
+    network: Option<Net>,
+    /// Let a port of this machine lead to one of its ports. Can be repeated.
+    #[arg(short, long, value_name = "[[ADDRESS:]HOST:]PORT[/udp]")]
+    publish: Vec<Port>,
+    /// A name server, in place of this machine's. Can be repeated.
+    #[arg(long, value_name = "ADDRESS")]
+    dns: Vec<IpAddr>,
+    /// A line for its /etc/hosts. Can be repeated.
+    #[arg(long, value_name = "NAME:ADDRESS", value_parser = resources::host)]
+    add_host: Vec<(String, IpAddr)>,
+    /// Give it users of its own: the ranges of ids that /etc/subuid and /etc/subgid have for USER, or host for none.
+    #[arg(long, value_name = "USER", conflicts_with_all = ["uidmap", "gidmap"])]
+    userns: Option<String>,
+    /// Give it users of its own: ids from INSIDE on are those of this machine from OUTSIDE on. Can be repeated.
+    #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT")]
+    uidmap: Vec<IdMap>,
+    /// The same for groups; as the users by default. Can be repeated.
+    #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT", requires = "uidmap")]
+    gidmap: Vec<IdMap>,
     /// Remove the container when it ends.
     #[arg(long)]
     rm: bool,
+    /// Start it again after its end: no, on-failure[:N], always or unless-stopped.
+    #[arg(long, value_name = "POLICY", default_value = "no")]
+    restart: RestartPolicy,
+    /// Give it a terminal.
+    #[arg(short, long)]
+    tty: bool,
+    /// Keep its standard input open.
+    #[arg(short, long)]
+    interactive: bool,
     /// The signal that `diag stop` sends first; the image's by default, else TERM.
     #[arg(long, value_name = "SIGNAL", value_parser = signal::number)]
     stop_signal: Option<i32>,
@@ -88,6 +123,8 @@ enum Net {
     None,
     /// The host's.
     Host,
+    /// An address on a bridge of this machine, and the way out through it.
+    Bridge,
 }
 
 impl Description {
@@ -106,12 +143,25 @@ impl Description {
             working_dir: self.workdir,
             user_name: self.user,
             hostname: self.hostname,
-            limits: Limits { pids: self.pids_limit, memory_bytes: self.memory, cpu_millis: self.cpus },
-            network: match self.network {
-                Net::None => Network::None,
-                Net::Host => Network::Host,
+            limits: Limits {
+                pids: self.pids_limit,
+                memory_bytes: self.memory,
+                cpu_millis: self.cpus,
+                cpus: self.cpuset_cpus,
             },
+            network: match self.network {
+                None if !self.publish.is_empty() => Network::Bridge,
+                None | Some(Net::None) => Network::None,
+                Some(Net::Host) => Network::Host,
+                Some(Net::Bridge) => Network::Bridge,
+            },
+            ports: self.publish,
+            names: Names { servers: self.dns, hosts: self.add_host },
+            user_namespace: user_namespace(self.userns, self.uidmap, self.gidmap)?,
             auto_remove: self.rm,
+            restart: self.restart,
+            tty: self.tty,
+            open_stdin: self.interactive,
             stop_signal: self.stop_signal,
             entrypoint: self
                 .entrypoint
@@ -125,6 +175,22 @@ impl Description {
             sysctls: self.sysctl,
             ..Spec::new(self.image, self.command)
         })
+    }
+}
+
+fn user_namespace(
+    user: Option<String>,
+    users: Vec<IdMap>,
+    groups: Vec<IdMap>,
+) -> anyhow::Result<Option<UserNamespace>> {
+    match user.as_deref() {
+        Some("host") => Ok(None),
+        Some(user) => UserNamespace::of_user(user).map(Some).map_err(anyhow::Error::msg),
+        None if users.is_empty() => Ok(None),
+        None => {
+            let groups = if groups.is_empty() { users.clone() } else { groups };
+            Ok(Some(UserNamespace { users, groups }))
+        }
     }
 }
 

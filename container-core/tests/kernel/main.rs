@@ -19,5 +19,6 @@ mod rights;
 mod running;
 mod saved;
 mod scene;
+mod tables;
 mod terminal;
 mod users;

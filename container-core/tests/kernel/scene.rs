@@ -139,7 +139,7 @@ impl Scene {
         }
         let bridge = record["bridge"].as_str().unwrap();
         traces.extend(is_link(bridge).then(|| bridge.to_owned()));
-        traces.extend(crate::network::has_table(bridge).then(|| format!("table ip {bridge}")));
+        traces.extend(crate::tables::has_table(bridge).then(|| format!("table ip {bridge}")));
         traces
     }
 

@@ -19,4 +19,6 @@ mod saved;
 mod scene;
 mod served;
 mod shared;
+#[path = "../kernel/tables.rs"]
+mod tables;
 mod tools;

@@ -6,6 +6,7 @@
 
 mod counters;
 
+use super::cgroups::Names;
 use super::engine::{EngineLog, failure_of};
 use super::engines::{Remembered, spoken};
 use super::kernel_log::{self, OomKill};
@@ -109,7 +110,7 @@ fn by_its_words(
         },
         readings: vec![],
     };
-    let sampled = sampler::sample(root, &mut failure);
+    let sampled = sampler::sample(root, &Names::default(), &mut failure);
     let exceeded = |reading: &Reading| reading.exceeded() == Some(true);
     failure.readings.clear();
     let step = EngineStep {

@@ -180,7 +180,7 @@ impl Pipeline {
 
     /// Waits until something happened and returns what follows from it.
     pub async fn next(&mut self) -> std::io::Result<Vec<Event>> {
-        let tick = if self.correlator.is_waiting() { TICK_BUSY } else { TICK_IDLE };
+        let tick = if self.is_waiting() { TICK_BUSY } else { TICK_IDLE };
         let graph = async {
             match &mut self.graphs {
                 Some(t) => t.finished.recv().await,
@@ -253,7 +253,7 @@ impl Pipeline {
     pub async fn finish(&mut self, most: Duration) -> std::io::Result<Vec<Event>> {
         let mut out = self.turn();
         let deadline = tokio::time::Instant::now() + most;
-        while self.correlator.is_waiting() {
+        while self.is_waiting() {
             match tokio::time::timeout_at(deadline, self.next()).await {
                 Ok(events) => out.extend(events?),
                 Err(_) => break,
@@ -262,6 +262,11 @@ impl Pipeline {
         let rest = self.correlator.flush(|f| self.index.step_of(f).cloned());
         out.extend(rest.into_iter().map(Self::story));
         Ok(out)
+    }
+
+    /// A failure for its graph, or a kill for its reason: also that of the command itself, after which nothing comes.
+    fn is_waiting(&self) -> bool {
+        self.correlator.is_waiting() || self.watch.is_waiting()
     }
 
     fn engine_events(&mut self, out: &mut Vec<Event>) {

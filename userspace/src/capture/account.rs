@@ -1,9 +1,11 @@
-//! On whose account diag's BPF maps and programs are, before Linux 5.11.
+//! On whose account the memory is that diag has the kernel lock.
 //!
-//! Until then the kernel added them to what the real user has locked (kernel/bpf/syscall.c `bpf_charge_memlock`), one sum
-//! for all of a user's processes, and held that sum against RLIMIT_MEMLOCK of whoever asked next. diag's ring has
-//! megabytes: while it ran as root, no other process of root with the usual 64 KiB could load a program, and an engine
-//! could not give its container device rules – by diag's fault. So they are charged to a user that nobody is.
+//! The kernel adds the rings of perf events (kernel/events/core.c `perf_mmap`), and before 5.11 BPF maps and programs
+//! (kernel/bpf/syscall.c `bpf_charge_memlock`), to what the real user has locked: one sum for all of a user's
+//! processes, which it holds against RLIMIT_MEMLOCK of whoever asks next, by bpf(2) or for the buffers of an io_uring.
+//! diag's rings are many times the usual 64 KiB: while it ran as root, no other process of root could load a program
+//! there, and an engine could not give its container device rules – by diag's fault. So they are charged to a user that
+//! nobody is.
 
 /// Far from what people, services and ranges of subordinate ids have.
 const NOBODY_ELSE: libc::uid_t = 0x7fff_d1a6;
@@ -16,14 +18,16 @@ pub(super) struct Elsewhere {
 }
 
 impl Elsewhere {
-    /// `None` where nothing needs to be done, or nothing can be: then the account is this user's, as ever.
-    pub(super) fn open(release: &str) -> Option<Self> {
-        if !super::loader::is_older(release, (5, 11)) {
-            return None;
-        }
+    /// `None` where nothing can be done: then the account is this user's, as ever.
+    pub(super) fn open() -> Option<Self> {
         // SAFETY: takes no arguments.
         let before = unsafe { libc::getuid() };
         set_real_user(NOBODY_ELSE).then_some(Self { before })
+    }
+
+    /// For BPF: only where users pay for it.
+    pub(super) fn for_bpf(release: &str) -> Option<Self> {
+        if super::loader::is_older(release, (5, 11)) { Self::open() } else { None }
     }
 }
 
@@ -44,12 +48,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_kernels_that_charge_users_are_cared_for() {
+    fn the_real_user_is_given_back() {
         // SAFETY: takes no arguments.
-        let before = unsafe { libc::getuid() };
-        assert!(Elsewhere::open("6.12.118+deb13-cloud-amd64").is_none());
-        drop(Elsewhere::open("5.10.0-46-cloud-amd64"));
-        // SAFETY: takes no arguments.
-        assert_eq!(unsafe { libc::getuid() }, before);
+        let user = || unsafe { libc::getuid() };
+        let before = user();
+        assert!(Elsewhere::for_bpf("6.12.118+deb13-cloud-amd64").is_none(), "cgroups pay for it there");
+        drop(Elsewhere::for_bpf("5.10.0-46-cloud-amd64"));
+        drop(Elsewhere::open());
+        assert_eq!(user(), before);
     }
 }

@@ -83,7 +83,7 @@ impl ErrnoWatch {
     /// Like [`ErrnoWatch::start`] with a ring of another size, for tests of loss.
     pub fn start_with(scope: Scope, ring_bytes: Option<u32>) -> Result<Self, CaptureError> {
         let release = loader::check_kernel()?;
-        let _account = account::Elsewhere::open(&release);
+        let _account = account::Elsewhere::for_bpf(&release);
         self_check::in_host_pid_namespace()?;
         let types = offsets::read_vmlinux()
             .map_err(|error| CaptureError::NoBtf { path: offsets::VMLINUX.into(), error })?;
@@ -194,6 +194,11 @@ impl ErrnoWatch {
             }
         };
         (of(&[SIGNALS, OOM]), of(&[IO_URING]), of(&[NETLINK]))
+    }
+
+    /// Whether a kill that was seen waits for the kernel's word about it.
+    pub fn is_waiting(&self) -> bool {
+        self.kills.is_waiting()
     }
 
     /// Readings that are not taken on this kernel, with the reason.

@@ -83,6 +83,11 @@ impl Kills {
         Some(failure)
     }
 
+    /// Whether any kill waits for its reason.
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Those that waited long enough and are somebody's failure.
     pub fn due(&mut self, now_ns: u64) -> Vec<Failure> {
         let waited = |failure: &Failure| now_ns.saturating_sub(failure.time.mono_ns) > WAIT_NS;

@@ -11,8 +11,11 @@ pub(super) static CAUSE: Cause = Cause {
 execve(2) says ENOEXEC, \"Exec format error\": the first bytes of the file belong to no format that the kernel starts. \
 Mostly the image was built for another architecture (arm64 on amd64, or the other way round) and no emulator is \
 registered in binfmt_misc. Else it is a script without #! (a shell starts such a file itself, an engine does not), an \
-empty file, a text with a byte order mark, or a Git LFS pointer in place of the program.",
-    shows_as: &[("execve", "ENOEXEC"), ("execveat", "ENOEXEC"), ("execve", "ELIBBAD"), ("execve", "EINVAL")],
+empty file, a text with a byte order mark, or a Git LFS pointer in place of the program.
+
+A folder, a device or a socket in place of the program is EACCES, \"Permission denied\" (may_open() in fs/namei.c), \
+whatever its mode: an entrypoint that names a folder, or a volume that was mounted over the program.",
+    shows_as: &[("execve", "ENOEXEC"), ("execveat", "ENOEXEC"), ("execve", "ELIBBAD"), ("execve", "EACCES")],
     deciders: &["load_elf_binary", "load_script", "search_binary_handler"],
     reads: &[],
     rivals: &[Rival {
@@ -88,7 +91,33 @@ fn reason(head: &Head) -> Option<(String, &'static str, bool)> {
     }
 }
 
+/// What is no file at all cannot be started, whoever asks.
+fn no_file(case: &Case<'_>) -> Option<Proof> {
+    refused(case, &["execve", "execveat"], &[libc::EACCES])?;
+    let found = object(case)?;
+    let kind = match found.kind {
+        ObjectKind::Folder => "a folder",
+        ObjectKind::Character | ObjectKind::Block => "a device",
+        ObjectKind::Fifo => "a pipe",
+        ObjectKind::Socket => "a socket",
+        _ => return None,
+    };
+    Some(Proof {
+        confidence: Confidence::Proven,
+        sentence: format!("{} is {kind}, not a program.", found.path),
+        knob: Knob { kind: KnobKind::File, name: "program".into(), path: found.path.clone() },
+        limit: None,
+        usage: None,
+        unit: String::new(),
+        evidence: vec![format!("{} ms after it {} was {kind}", found.after_ns / 1_000_000, found.path)],
+        missing: vec![],
+    })
+}
+
 fn explain(case: &Case<'_>) -> Option<Proof> {
+    if let Some(proof) = no_file(case) {
+        return Some(proof);
+    }
     refused(case, &["execve", "execveat"], &[libc::ENOEXEC, libc::ELIBBAD])?;
     let mut missing = Vec::new();
     let found = object(case).filter(|o| o.kind == ObjectKind::Regular);
@@ -137,6 +166,10 @@ fn remedy(case: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
              emulator in binfmt_misc (docker run --privileged --rm tonistiigi/binfmt --install all), slow and for the \
              whole machine",
         ),
+        "program" => (
+            format!("ls -ld {}", proof.knob.path),
+            "name the program in it: ENTRYPOINT and command of the image, and what the volumes are mounted over",
+        ),
         _ => (
             "write #!/bin/sh as the very first line, without blank or byte order mark before it".into(),
             "the kernel starts it as a script; a program must be copied whole (git lfs pull)",
@@ -171,6 +204,17 @@ mod tests {
         assert_eq!(judge(elf(183), libc::ENOEXEC), proven("image platform"));
         assert_eq!(judge(Head::Empty, libc::ENOEXEC), proven("file format"));
         assert_eq!(judge(Head::Other("text without #!".into()), libc::ENOEXEC), proven("file format"));
+    }
+
+    #[test]
+    fn a_folder_is_no_program() {
+        let kind = |kind| {
+            let object = PathObject { kind, ..file("/app", 0o755) };
+            judge_with(&CAUSE, &with_object("execve", Errno::EACCES, object)).map(|f| f.confidence)
+        };
+        assert_eq!(kind(ObjectKind::Folder), Some(Confidence::Proven));
+        assert_eq!(kind(ObjectKind::Regular), None, "mode, mount or a module: not this cause's");
+        assert_eq!(kind(ObjectKind::Absent), None);
     }
 
     #[test]

@@ -31,9 +31,13 @@ interpreter is not, has the same message.",
     see: &["https://man7.org/linux/man-pages/man2/execve.2.html", "fs/exec.c: do_open_execat(); fs/namei.c"],
 };
 
+/// Functions that know what a program's first bytes mean, and look for its interpreter.
+const LOADERS: &[&str] =
+    &["load_elf_binary", "load_script", "load_misc_binary", "search_binary_handler", "exec_binprm"];
+
 fn explain(case: &Case<'_>) -> Option<Proof> {
     refused(case, &["execve", "execveat"], &[libc::ENOENT, libc::ENOTDIR])?;
-    let object = object(case)?;
+    let Some(object) = object(case) else { return by_path(case) };
     let path = &object.path;
     let sentence = match object.kind {
         ObjectKind::Absent => format!("There is no {path} in its root folder."),
@@ -61,6 +65,24 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
     })
 }
 
+/// The process was gone before anybody looked; but the kernel was seen not to get as far as the program's own format.
+fn by_path(case: &Case<'_>) -> Option<Proof> {
+    let path = case.failure().text_arg("pathname")?;
+    if !case.passed_through(&["path_openat"]) || case.passed_through(LOADERS) {
+        return None;
+    }
+    Some(Proof {
+        confidence: Confidence::Likely,
+        sentence: format!("There is no {path} in its root folder, or a link to it leads nowhere."),
+        knob: Knob { kind: KnobKind::File, name: path.into(), path: path.into() },
+        limit: None,
+        usage: None,
+        unit: String::new(),
+        evidence: vec!["the kernel's way ended in the search of the path, before it looked into the file".into()],
+        missing: vec!["what lies at the path: the process was gone before it could be looked up".into()],
+    })
+}
+
 fn remedy(_: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
     let path = &proof.knob.path;
     vec![Remedy {
@@ -78,6 +100,21 @@ mod tests {
     use super::*;
     use crate::causes::case::testing::{file, judge_with, with_object};
     use crate::model::{Errno, PathObject};
+
+    #[test]
+    fn a_process_that_is_gone_leaves_the_kernels_way() {
+        let mut incident = crate::causes::case::testing::incident("execve", Errno::ENOENT, vec![]);
+        crate::causes::case::testing::set_args(&mut incident, &[("pathname", "/bin/gone")], &[]);
+        let judged = |functions: &[&str]| {
+            let functions = functions.iter().map(|f| (*f).to_owned()).collect();
+            let path = crate::model::Path { functions, ..Default::default() };
+            CAUSE.judge(&Case { incident: &incident, path: Some(&path) }).map(|f| (f.confidence, f.knob.path))
+        };
+        let found = judged(&["do_open_execat", "path_openat", "step_into"]);
+        assert_eq!(found, Some((Confidence::Likely, "/bin/gone".into())));
+        assert_eq!(judged(&["load_script", "open_exec", "path_openat"]), None, "its interpreter is not there");
+        assert_eq!(judged(&[]), None);
+    }
 
     #[test]
     fn nothing_there_is_proven_and_a_file_that_is_there_is_another_story() {

@@ -3,7 +3,7 @@
 use super::case::modes::{self, Denial, EXECUTE, Judged};
 use super::case::rights::{cite, identity, object, seccomp_stands};
 use super::{Case, Cause, Fault, Proof, Rival};
-use crate::model::{Confidence, Errno, Knob, KnobKind, Remedy};
+use crate::model::{Confidence, Errno, Knob, KnobKind, ObjectKind, Remedy};
 
 pub(super) static CAUSE: Cause = Cause {
     slug: "file-mode",
@@ -66,6 +66,10 @@ const ABOVE: &[&str] = &[
 fn explain(case: &Case<'_>) -> Option<Proof> {
     let (name, errno) = case.failure().syscall()?;
     if errno != Errno::EACCES {
+        return None;
+    }
+    // A folder is refused before its mode is looked at (may_open() in fs/namei.c).
+    if name.starts_with("execve") && object(case).is_some_and(|o| o.kind == ObjectKind::Folder) {
         return None;
     }
     let seen = case.verdict(CAUSE.deciders).is_some();

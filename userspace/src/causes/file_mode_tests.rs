@@ -113,3 +113,9 @@ fn a_call_that_names_no_file_is_not_claimed_by_the_verdict_alone() {
     assert_eq!(of("openat"), Some(Confidence::Likely));
     assert_eq!(of("clone3"), None);
 }
+
+#[test]
+fn a_folder_in_place_of_a_program_is_not_a_matter_of_its_mode() {
+    let folder = PathObject { kind: ObjectKind::Folder, ..file("/app", 0o700) };
+    assert_eq!(judge(&by_user(with_object("execve", Errno::EACCES, folder), 1000, 0)), None);
+}

@@ -268,18 +268,31 @@ mod tests {
     }
 
     #[test]
-    fn a_helper_that_is_not_there_does_not_hide_what_its_parent_met_afterwards() {
+    fn a_helper_that_is_not_there_does_not_hide_what_its_program_met() {
         let mut helper = failed("execve", libc::ENOENT, 30, 50);
         (helper.incident.failure.task.pid, helper.incident.failure.task.ppid) = (8, 7);
-        let mut parent = failed("mount", libc::EINVAL, 20, 60);
-        parent.incident.failure.task.pid = 7;
-        let unknown = vec![helper.clone(), parent.clone()];
-        assert_eq!(order(unknown), ["execve", "mount"], "what has no known cause hides nothing");
-        parent.findings.push(finding(Confidence::Proven));
-        assert_eq!(order(vec![helper.clone(), parent.clone()]), ["mount", "execve"]);
-        helper.incident.failure.task.comm = "other".into();
         helper.findings.push(finding(Confidence::Proven));
-        assert_eq!(order(vec![helper, parent]), ["execve", "mount"], "a program of its own");
+        let mut parent = failed("mount", libc::EINVAL, 20, 40);
+        parent.incident.failure.task.pid = 7;
+        parent.findings.push(finding(Confidence::Proven));
+        for task in [&mut helper.incident.failure.task, &mut parent.incident.failure.task] {
+            task.comm = "mount".into();
+        }
+        let named = |path: &str| {
+            let mut helper = helper.clone();
+            if let FailureKind::Syscall { args, .. } = &mut helper.incident.failure.kind {
+                args.push(Arg { name: "pathname".into(), value: ArgValue::Text(path.into()) });
+            }
+            helper
+        };
+        assert_eq!(order(vec![named("/sbin/mount.overlay"), parent.clone()]), ["mount", "execve"]);
+        assert_eq!(order(vec![named("/sbin/other"), parent.clone()]), ["execve", "mount"]);
+        parent.findings.clear();
+        assert_eq!(
+            order(vec![named("/sbin/mount.overlay"), parent]),
+            ["execve", "mount"],
+            "what has no known cause hides nothing"
+        );
     }
 
     #[test]

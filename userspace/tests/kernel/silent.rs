@@ -117,6 +117,40 @@ fn a_kill_in_a_tree_names_the_sender_and_an_ended_helper_is_no_failure() {
     bench.nothing_left();
 }
 
+/// Nothing comes after the end of the command itself, so what is known of its kill must be waited for.
+#[test]
+fn a_command_that_the_kernel_ends_for_its_processor_time_is_told() {
+    let Some(bench) = Bench::open() else { return };
+    let spin = "ulimit -t 1; while :; do :; done";
+    let answer = bench.json(1, &["explain", "--json", "--", "sh", "-c", spin]);
+    let f = finding(&answer);
+    assert_eq!(
+        (&f["cause"], &f["knob"]["name"]),
+        (&"killed-by-kernel".into(), &"RLIMIT_CPU".into()),
+        "{answer:#}"
+    );
+    bench.nothing_left();
+}
+
+#[test]
+fn a_set_user_id_bit_without_effect_is_its_own_proof() {
+    let Some(bench) = Bench::open() else { return };
+    for (variant, knob) in [("no-new-privs", "no_new_privs"), ("nosuid", "nosuid")] {
+        let answer = bench.json(1, &["repro", "set-user-id-ignored", "--variant", variant, "--json"]);
+        let f = finding(&answer);
+        assert_eq!(
+            (&f["cause"], &f["knob"]["name"]),
+            (&"set-user-id-ignored".into(), &knob.into()),
+            "{answer:#}"
+        );
+        assert_eq!(
+            (&f["confidence"], &answer["incidents"][0]["failure"]["kind"]),
+            (&"proven".into(), &"silent".into())
+        );
+    }
+    bench.nothing_left();
+}
+
 #[test]
 fn child_that_touches_a_truncated_file() {
     if !wanted() {

@@ -15,6 +15,7 @@
 //! A kprobe could not stand there: kprobe events refuse functions that ftrace itself is made of
 //! (kernel/trace/trace_kprobe.c `within_notrace_func`).
 
+use crate::capture::account::Elsewhere;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -106,6 +107,7 @@ impl Tap {
         let fair = TOTAL_BYTES / usize::try_from(cpus).unwrap_or(1);
         let bytes = (fair.next_power_of_two() / 2).clamp(LEAST_BYTES, MOST_BYTES);
         let mut rings = Vec::new();
+        let _account = Elsewhere::open();
         for cpu in 0..cpus {
             match Ring::open(address, cpu, bytes) {
                 Ok(ring) => rings.push(ring),

@@ -136,7 +136,7 @@ pub(super) const TABLE: &[Row] = &[
     row("ioctl", "CAP_NET_ADMIN", Net, "dev_ioctl devinet_ioctl ip_rt_ioctl br_ioctl_stub tun_set_iff __tun_chr_ioctl addrconf_add_ifaddr", "to configure a network interface").when(when::interface_ioctl),
     // Processes.
     row(TRACE, "CAP_SYS_PTRACE", Target, "__ptrace_may_access ptrace_has_cap cap_ptrace_access_check mm_access", "to trace another process").when(when::traced_stranger),
-    row("open openat openat2 readlink readlinkat", "CAP_SYS_PTRACE", Target, "__ptrace_may_access proc_mem_open proc_pid_get_link proc_fd_access_allowed mm_access", "to look into another process").eacces().when(when::inside_of_process).among_others(),
+    row("open openat openat2 readlink readlinkat", "CAP_SYS_PTRACE", Target, "__ptrace_may_access proc_mem_open proc_pid_get_link proc_pid_readlink proc_ns_get_link proc_ns_readlink proc_fd_access_allowed mm_access", "to look into another process").eacces().when(when::inside_of_process).among_others(),
     row("open openat openat2 readlink readlinkat", "CAP_SYS_PTRACE", Target, "__ptrace_may_access mm_access", "to look into another process").when(when::inside_of_process).among_others(),
     row(KILL, "CAP_KILL", Target, "check_kill_permission kill_ok_by_cred", "to signal another user's process").when(when::killed_stranger),
     row("setpriority", "CAP_SYS_NICE", Target, "set_one_prio set_one_prio_perm", "to change another user's priority").among_others(),

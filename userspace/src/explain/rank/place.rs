@@ -53,18 +53,22 @@ fn went_on(e: &Explained, all: &[Explained]) -> bool {
     })
 }
 
-/// A helper that is not there, and whoever looked for it went on without: mount(8) tries mount.TYPE in a child before it
-/// mounts by itself. What that one was refused afterwards, for a reason that is known, is what failed.
+/// A helper that is not there, of a program that was refused something itself, for a reason that is known: mount(8)
+/// tries mount.TYPE in a child, before or after it mounts by itself, as fsck, mkfs and git do with theirs.
 fn was_helper(e: &Explained, all: &[Explained]) -> bool {
     if missing_program(e) != Some(ObjectKind::Absent) {
         return false;
     }
-    let (task, last) = (&e.incident.failure.task, e.incident.last.mono_ns);
+    let task = &e.incident.failure.task;
+    let name = e.incident.failure.text_arg("pathname").and_then(|path| path.rsplit('/').next());
+    let rest = name.and_then(|name| name.strip_prefix(task.comm.as_str()));
+    if task.comm.is_empty() || !rest.is_some_and(|rest| rest.starts_with(['.', '-'])) {
+        return false;
+    }
     all.iter().any(|other| {
         let theirs = &other.incident.failure.task;
         let known = other.findings.first().is_some_and(|f| f.confidence >= Confidence::Likely);
-        let later = other.incident.failure.time.mono_ns > last;
-        task.ppid == theirs.pid && task.comm == theirs.comm && later && known && !is_exec(other)
+        task.ppid == theirs.pid && task.comm == theirs.comm && known && !is_exec(other)
     })
 }
 

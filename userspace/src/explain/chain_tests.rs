@@ -1,3 +1,5 @@
+//! Sentences and the failures behind them.
+
 use super::*;
 use crate::model::{Abi, Arg, Evidence, Finding, Knob, KnobKind};
 

@@ -4,6 +4,7 @@
 //! by more than the differences that are looked for.
 
 mod kernel;
+mod latency;
 pub(crate) mod loops;
 mod report;
 mod statistics;
@@ -38,6 +39,8 @@ pub(crate) struct Options {
 enum What {
     /// The errno watch beside a bare raw tracepoint, bpftrace, perf trace and strace
     Watch(WatchOptions),
+    /// From a failing system call to the line of `diag watch`: median and 99th percentile
+    Latency(latency::Options),
 }
 
 #[derive(clap::Args)]
@@ -67,7 +70,10 @@ pub(crate) struct Turn {
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let What::Watch(options) = &options.what;
+    let options = match &options.what {
+        What::Watch(options) => options,
+        What::Latency(options) => return latency::run(options),
+    };
     if !nix::unistd::geteuid().is_root() {
         bail!("needs root: programs are attached to the kernel (run `sudo -E cargo xtask bench watch`)");
     }

@@ -80,6 +80,15 @@ fn a_sentence_that_no_call_is_behind_is_the_engines_own() {
     assert_eq!(again.len(), 2, "said once");
 }
 
+/// A failure that was handled must not be blamed for words that speak of something else.
+#[test]
+fn the_engines_own_words_are_not_laid_on_a_failure_that_it_handled() {
+    let text = "Error: requested CPUs are not available - requested 4000, available: 0-1";
+    let list = after(text, vec![sure(failed("setrlimit", Errno::EPERM, ""))]);
+    assert!(matches!(&list[0].incident.failure.kind, FailureKind::UserspaceText { .. }));
+    assert!(list[1].chain.is_none());
+}
+
 #[test]
 fn how_far_the_denial_holds_is_said() {
     let mut incident = blank(&Evidence::default());

@@ -86,6 +86,29 @@ const ASKING: &[&str] = &[
     "connect",
 ];
 
+/// Calls that wait: that nothing was there yet (EAGAIN), that time passed (ETIMEDOUT), or that a signal came in between
+/// (EINTR) is how Go's runtime and every event loop live.
+const WAITING: &[&str] = &[
+    "read",
+    "readv",
+    "accept",
+    "accept4",
+    "recvfrom",
+    "recvmsg",
+    "futex",
+    "epoll_wait",
+    "epoll_pwait",
+    "epoll_pwait2",
+    "poll",
+    "ppoll",
+    "select",
+    "pselect6",
+];
+
+fn only_waited(syscall: &str, errno: Errno) -> bool {
+    WAITING.contains(&syscall) && [Errno::EAGAIN, Errno(libc::ETIMEDOUT), Errno(libc::EINTR)].contains(&errno)
+}
+
 /// The weight of a resource that ran out.
 const RAN_OUT: u8 = 3;
 
@@ -96,7 +119,10 @@ fn weight(e: &Explained) -> u8 {
     }
     // Rust's standard library asks so whether there is a statx(2) at all.
     let asks_for_the_call = syscall == "statx" && errno == Errno(libc::EFAULT);
-    if asks_for_the_call || PROBING.contains(&errno) && ASKING.contains(&syscall) {
+    if only_waited(syscall, errno)
+        || asks_for_the_call
+        || PROBING.contains(&errno) && ASKING.contains(&syscall)
+    {
         return 0;
     }
     match errno {
@@ -242,6 +268,14 @@ mod tests {
         let by = Killer::Kernel;
         killed.incident.failure.kind = FailureKind::Killed { signal: "SIGKILL".into(), by };
         assert!(outlasts_success(&killed));
+    }
+
+    #[test]
+    fn waiting_is_no_failure() {
+        let waits = failed("read", libc::EAGAIN, 30, 9);
+        assert!(is_noise(&waits));
+        assert_eq!(order(vec![waits, failed("prlimit64", libc::EPERM, 10, 1)]), ["prlimit64", "read"]);
+        assert!(!is_noise(&failed("clone", libc::EAGAIN, 1, 1)));
     }
 
     #[test]

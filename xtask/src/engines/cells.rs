@@ -109,7 +109,8 @@ pub(super) const LIMITS: &[Limit] = &[
         Kind::Sysctl("/proc/sys/kernel/keys/root_maxkeys", "1"),
     ),
     limit("pids.max", &["pids-max"], Kind::Pids),
-    limit("RLIMIT_NOFILE above the hard limit", &["rlimit-raise"], Kind::Descriptors),
+    // Both say that CAP_SYS_RESOURCE is what is missing.
+    limit("RLIMIT_NOFILE above the hard limit", &["rlimit-raise", "missing-capability"], Kind::Descriptors),
     limit("absent processors", &["cpuset-rules", "cgroup-value"], Kind::Processors),
     limit("memory.max", &["memory-max"], Kind::Memory),
 ];

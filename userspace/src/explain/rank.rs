@@ -2,7 +2,7 @@
 
 mod place;
 
-use crate::model::{Confidence, Errno, Explained, FailureKind};
+use crate::model::{Confidence, Errno, Explained, FailureKind, Killer};
 use place::Place;
 use std::cmp::Reverse;
 
@@ -96,6 +96,7 @@ const WAITING: &[&str] = &[
     "recvfrom",
     "recvmsg",
     "futex",
+    "flock",
     "epoll_wait",
     "epoll_pwait",
     "epoll_pwait2",
@@ -113,6 +114,9 @@ fn only_waited(syscall: &str, errno: Errno) -> bool {
 const RAN_OUT: u8 = 3;
 
 fn weight(e: &Explained) -> u8 {
+    if matches!(&e.incident.failure.kind, FailureKind::Killed { by: Killer::Oom { .. }, .. }) {
+        return RAN_OUT;
+    }
     let Some((syscall, errno)) = e.incident.failure.syscall() else { return 2 };
     if is_masking(e) {
         return 0;
@@ -164,7 +168,7 @@ pub fn is_noise(e: &Explained) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Abi, Arg, ArgValue, Failure, Host, Incident, Killer, Loss, Stamp, Task};
+    use crate::model::{Abi, Arg, ArgValue, Failure, Host, Incident, Loss, Stamp, Task};
 
     fn failed(syscall: &str, errno: i32, start_ns: u64, at: u64) -> Explained {
         let time = Stamp { mono_ns: at, unix_ns: at as i64 };
@@ -268,6 +272,16 @@ mod tests {
         let by = Killer::Kernel;
         killed.incident.failure.kind = FailureKind::Killed { signal: "SIGKILL".into(), by };
         assert!(outlasts_success(&killed));
+    }
+
+    #[test]
+    fn memory_that_ran_out_comes_before_a_refusal_that_was_handled() {
+        let mut killed = failed("kill", 0, 1, 1);
+        let by = Killer::Oom { cgroup: None, witness: None, asked: String::new() };
+        killed.incident.failure.kind = FailureKind::Killed { signal: "SIGKILL".into(), by };
+        let mut list = vec![failed("setrlimit", libc::EPERM, 20, 50), killed];
+        sort(&mut list);
+        assert!(list[0].incident.failure.syscall().is_none());
     }
 
     #[test]

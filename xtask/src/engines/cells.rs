@@ -138,9 +138,10 @@ pub(super) fn words(
     name: &str,
 ) -> Result<Result<Vec<String>, &'static str>> {
     let inside = match limit.kind {
-        Kind::Pids => ["sh", "-c", "sleep 0 & wait"].as_slice(),
-        Kind::Memory => &["busybox", "tail", "/dev/zero"],
-        _ => &["true"],
+        // With their folder: ctr gives a container from a folder no PATH.
+        Kind::Pids => ["/bin/sh", "-c", "sleep 0 & wait"].as_slice(),
+        Kind::Memory => &["/bin/busybox", "tail", "/dev/zero"],
+        _ => &["/bin/true"],
     };
     let options = match options(engine, &limit.kind) {
         Ok(options) => options,

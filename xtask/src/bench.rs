@@ -7,6 +7,7 @@
 
 mod document;
 mod kernel;
+mod latency;
 pub(crate) mod loops;
 mod report;
 mod start;
@@ -44,6 +45,8 @@ enum What {
     Watch(WatchOptions),
     /// The start of a container beside crun, runc, bwrap and unshare
     Start(start::Options),
+    /// From a failing system call to the line of `diag watch`: median and 99th percentile
+    Latency(latency::Options),
 }
 
 #[derive(clap::Args)]
@@ -76,6 +79,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     match &options.what {
         What::Watch(options) => watch(options),
         What::Start(options) => start::run(options),
+        What::Latency(options) => latency::run(options),
     }
 }
 

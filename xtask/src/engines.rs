@@ -36,7 +36,7 @@ enum Verdict {
     /// The limit's cause came first, this sure; whether the container was named.
     Own { sure: String, named: bool },
     /// No system call failed, and that is what diag said.
-    Words,
+    Words(String),
     /// Something else came first.
     Other(String),
     /// The engine has no such option, or does not meet the limit.
@@ -64,7 +64,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
                 Some(why) => Verdict::NotHere(why),
                 None => cell(&scene, *engine, limit)?,
             };
-            working.done(&said(&verdict));
+            match &verdict {
+                Verdict::Words(text) => working.done(&format!("the engine's own words: {text}")),
+                other => working.done(&said(other)),
+            };
             row.push((*engine, verdict));
         }
         rows.push((limit, row));
@@ -120,7 +123,7 @@ fn verdict(
         ));
     }
     if incident["failure"]["kind"] == "userspace-text" {
-        return Verdict::Words;
+        return Verdict::Words(incident["failure"]["text"].as_str().unwrap_or_default().to_owned());
     }
     let finding = &incident["findings"][0];
     let container = &incident["container"];
@@ -143,7 +146,7 @@ fn said(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Own { sure, named: true } => sure.clone(),
         Verdict::Own { sure, named: false } => format!("{sure}, **no name**"),
-        Verdict::Words => "the engine's own words".to_owned(),
+        Verdict::Words(_) => "the engine's own words".to_owned(),
         Verdict::Other(other) => format!("**{other}**"),
         Verdict::NotHere(_) => "–".to_owned(),
     }
@@ -208,8 +211,8 @@ mod tests {
         assert_eq!(judged(&answer("mount-max", "e-1")), Verdict::Own { sure: "proven".into(), named: true });
         assert_eq!(judged(&answer("mount-max", "e-2")), Verdict::Own { sure: "proven".into(), named: false });
         assert_eq!(judged(&answer("disk-full", "e-1")), Verdict::Other("disk-full, proven".into()));
-        let words = json!({"incidents": [{"failure": {"kind": "userspace-text"}}]});
-        assert_eq!(judged(&words), Verdict::Words);
+        let words = json!({"incidents": [{"failure": {"kind": "userspace-text", "text": "no"}}]});
+        assert_eq!(judged(&words), Verdict::Words("no".into()));
         assert!(matches!(judged(&json!({"incidents": []})), Verdict::NotHere(_)));
     }
 

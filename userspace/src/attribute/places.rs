@@ -1,6 +1,8 @@
 //! Paths that belong to one container: engines lay their files out by container or by layer, and a call on such a
 //! path is work for that container, whoever makes it.
 
+use super::recognise;
+
 /// Whose a path is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
@@ -17,6 +19,10 @@ pub fn place_in(text: &str) -> Option<Place> {
 }
 
 fn of_path(path: &str) -> Option<Place> {
+    // A cgroup that is mounted, or written to, for the container.
+    if path.starts_with("/sys/fs/cgroup/") {
+        return recognise(path).map(|found| Place::Container { engine: found.engine, id: found.id });
+    }
     let parts: Vec<&str> = path.split('/').collect();
     let container = |engine, id: &str| Some(Place::Container { engine, id: id.to_owned() });
     parts.iter().enumerate().find_map(|(at, part)| {
@@ -77,6 +83,7 @@ mod tests {
         assert_eq!(place_in(ctr), container("containerd", "web"));
         let podman = format!("/var/lib/containers/storage/overlay-containers/{ID}/userdata/shm");
         assert_eq!(place_in(&podman), container("podman", ID));
+        assert_eq!(place_in(&format!("/sys/fs/cgroup/cpu/docker/{ID}")), container("docker", ID));
         assert_eq!(place_in(&format!("/srv/d/containers/{ID}/mounts/shm")), container("docker", ID));
         assert_eq!(place_in(&format!("/var/lib/docker/rootfs/overlayfs/{ID}")), container("docker", ID));
     }

@@ -138,7 +138,8 @@ fn finish(args: &Args, mut evidence: Evidence) -> anyhow::Result<Outcome> {
             .retain(|e| !e.findings.is_empty() && !words::is_housekeeping(e) && rank::outlasts_success(e));
     }
     let found = explanation.incidents.iter().any(|e| !rank::is_noise(e));
-    if found && !args.all {
+    // Of a command's failures the last names that were not there are told; a container's past is not.
+    if (found || ended.is_none()) && !args.all {
         explanation.incidents.retain(|e| !rank::is_noise(e));
     }
     if args.form.is_json() {

@@ -13,16 +13,21 @@ use crate::model::{
 /// Gives every sentence to the failure behind it. Sentences of engines that none is behind become incidents of their
 /// own.
 pub(super) fn attach(said: Vec<Said>, explained: &mut Vec<Explained>, blank: &Incident) {
+    let mut unmatched = Vec::new();
     for said in said {
-        if let Some((at, keeps_errno)) = behind(&said, explained) {
-            let e = &mut explained[at];
-            if e.chain.is_none() {
-                e.chain = Some(chain(&said, e, keeps_errno));
+        match behind(&said, explained) {
+            Some((at, keeps_errno)) if explained[at].chain.is_none() => {
+                explained[at].chain = Some(chain(&said, &explained[at], keeps_errno));
             }
-        } else if said.engine && !told_already(&said, explained) {
-            let own = engines_own(said, blank);
-            let known = explained.iter().any(|e| is_sure(e) && !rank::is_noise(e));
-            explained.insert(if known { explained.len() } else { 0 }, own);
+            Some(_) => {}
+            None => unmatched.push(said),
+        }
+    }
+    // What is known to be behind one sentence comes before what another says.
+    let known = explained.iter().any(|e| is_sure(e) && e.chain.is_some());
+    for said in unmatched.into_iter().filter(|said| said.engine) {
+        if !told_already(&said, explained) {
+            explained.insert(if known { explained.len() } else { 0 }, engines_own(said, blank));
         }
     }
 }
@@ -47,8 +52,17 @@ fn behind(said: &Said, explained: &[Explained]) -> Option<(usize, bool)> {
         return Some((at, true));
     }
     let lost = |e: &&Explained| theirs(e) && !rank::is_noise(e) && is_sure(e) && e.chain.is_none();
-    let at = explained.iter().position(|e| lost(&e)).filter(|_| said.engine)?;
+    let at = explained.iter().position(|e| lost(&e)).filter(|_| said.engine && hides(&text))?;
     Some((at, false))
+}
+
+/// Whether a sentence tells of a helper that ended, instead of why; or of another errno than any that is known.
+fn hides(lower: &str) -> bool {
+    const HELPERS: &[&str] =
+        &["eof", "exit status", "from pipe", "failed to sync", "signal: ", "broken pipe"];
+    let other =
+        |number: i32| spellings(Errno(number)).iter().any(|words| words.len() > 8 && lower.contains(words));
+    HELPERS.iter().any(|words| lower.contains(words)) || (1..=133).any(other)
 }
 
 /// How well a sentence fits a failure: 0 not at all, 1 by its errno, 2 by the call's name or an argument as well.

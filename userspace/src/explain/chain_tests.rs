@@ -1,3 +1,5 @@
+//! Sentences and the failures behind them.
+
 use super::*;
 use crate::model::{Abi, Arg, Evidence, Finding, Knob, KnobKind};
 
@@ -76,6 +78,15 @@ fn a_sentence_that_no_call_is_behind_is_the_engines_own() {
     assert!(list[0].next[0].contains("no watch was running"), "{:?}", list[0].next);
     let again = after(text, list);
     assert_eq!(again.len(), 2, "said once");
+}
+
+/// A failure that was handled must not be blamed for words that speak of something else.
+#[test]
+fn the_engines_own_words_are_not_laid_on_a_failure_that_it_handled() {
+    let text = "Error: requested CPUs are not available - requested 4000, available: 0-1";
+    let list = after(text, vec![sure(failed("setrlimit", Errno::EPERM, ""))]);
+    assert!(matches!(&list[0].incident.failure.kind, FailureKind::UserspaceText { .. }));
+    assert!(list[1].chain.is_none());
 }
 
 #[test]

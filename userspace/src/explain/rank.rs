@@ -2,7 +2,7 @@
 
 mod place;
 
-use crate::model::{Confidence, Errno, Explained, FailureKind};
+use crate::model::{Confidence, Errno, Explained, FailureKind, Killer};
 use place::Place;
 use std::cmp::Reverse;
 
@@ -86,7 +86,8 @@ const ASKING: &[&str] = &[
     "connect",
 ];
 
-/// Calls that wait for something unless told not to: EAGAIN is then "nothing yet", and no resource ran out.
+/// Calls that wait: that nothing was there yet (EAGAIN), that time passed (ETIMEDOUT), or that a signal came in between
+/// (EINTR) is how Go's runtime and every event loop live.
 const WAITING: &[&str] = &[
     "read",
     "readv",
@@ -107,18 +108,36 @@ const WAITING: &[&str] = &[
     "fcntl",
     "splice",
     "tee",
+    "epoll_wait",
+    "epoll_pwait",
+    "epoll_pwait2",
+    "poll",
+    "ppoll",
+    "select",
+    "pselect6",
 ];
+
+fn only_waited(syscall: &str, errno: Errno) -> bool {
+    WAITING.contains(&syscall) && [Errno::EAGAIN, Errno(libc::ETIMEDOUT), Errno(libc::EINTR)].contains(&errno)
+}
 
 /// The weight of a resource that ran out.
 const RAN_OUT: u8 = 3;
 
 fn weight(e: &Explained) -> u8 {
+    if matches!(&e.incident.failure.kind, FailureKind::Killed { by: Killer::Oom { .. }, .. }) {
+        return RAN_OUT;
+    }
     if is_masking(e) || asks_for_the_interface(e) {
         return 0;
     }
     let Some((syscall, errno)) = e.incident.failure.syscall() else { return 2 };
-    let not_yet = errno == Errno::EAGAIN && WAITING.contains(&syscall);
-    if not_yet || PROBING.contains(&errno) && ASKING.contains(&syscall) {
+    // Rust's standard library asks so whether there is a statx(2) at all.
+    let asks_for_the_call = syscall == "statx" && errno == Errno(libc::EFAULT);
+    if only_waited(syscall, errno)
+        || asks_for_the_call
+        || PROBING.contains(&errno) && ASKING.contains(&syscall)
+    {
         return 0;
     }
     match errno {
@@ -353,6 +372,24 @@ mod tests {
             refused.index = Some(7);
         }
         assert!(!is_noise(&asked));
+    }
+
+    #[test]
+    fn memory_that_ran_out_comes_before_a_refusal_that_was_handled() {
+        let mut killed = failed("kill", 0, 1, 1);
+        let by = Killer::Oom { cgroup: None, witness: None, asked: String::new() };
+        killed.incident.failure.kind = FailureKind::Killed { signal: "SIGKILL".into(), by };
+        let mut list = vec![failed("setrlimit", libc::EPERM, 20, 50), killed];
+        sort(&mut list);
+        assert!(list[0].incident.failure.syscall().is_none());
+    }
+
+    #[test]
+    fn waiting_is_no_failure() {
+        let waits = failed("read", libc::EAGAIN, 30, 9);
+        assert!(is_noise(&waits));
+        assert_eq!(order(vec![waits, failed("prlimit64", libc::EPERM, 10, 1)]), ["prlimit64", "read"]);
+        assert!(!is_noise(&failed("clone", libc::EAGAIN, 1, 1)));
     }
 
     #[test]

@@ -77,7 +77,10 @@ impl Beside {
         let FailureKind::Syscall { name, abi, errno, .. } = &failure.kind else {
             return !self.daemons.contains_key(&failure.task.pid);
         };
-        !self.daemons.contains_key(&failure.task.pid) || self.curated.covers(name, *abi, *errno)
+        // Shims and runtimes unmount, when a start has failed, what may not be mounted.
+        let tidies = matches!(name.as_str(), "umount2" | "umount");
+        let is_daemon = self.daemons.contains_key(&failure.task.pid);
+        !(is_daemon || tidies) || self.curated.covers(name, *abi, *errno)
     }
 
     fn is_asked_for(&self, container: &Container) -> bool {
@@ -114,6 +117,23 @@ impl Pipeline {
     pub(super) fn is_ours(&self, failure: &Failure, container: Option<&Container>) -> bool {
         let Some(beside) = self.beside.as_ref().filter(|_| self.is_beside(failure)) else { return true };
         container.is_some_and(|container| beside.is_asked_for(container))
+    }
+
+    /// What the watched command asked of the engine that this process is, or works for.
+    pub(super) fn asked_by_the_command(&self, failure: &Failure) -> Vec<Request> {
+        let Some(beside) = &self.beside else { return Vec::new() };
+        let comm = failure.task.comm.as_str();
+        let engine = match self.watch.is_beside(failure.task.pid) {
+            Some(true) if comm == "dockerd" => "docker",
+            // podman and ctr make containers themselves, by the runtimes below them.
+            Some(false)
+                if ["podman", "conmon", "runc", "crun", "ctr"].iter().any(|own| comm.starts_with(own)) =>
+            {
+                return beside.asked.iter().filter(|asked| asked.engine != "docker").cloned().collect();
+            }
+            _ => return Vec::new(),
+        };
+        beside.asked.iter().filter(|asked| asked.engine == engine).cloned().collect()
     }
 
     fn is_beside(&self, failure: &Failure) -> bool {
@@ -175,6 +195,7 @@ mod tests {
         assert!(beside.speaks(&failure(7, "mount", Errno::ENOSPC)));
         assert!(!beside.speaks(&failure(7, "openat", Errno(libc::ENOENT))));
         assert!(beside.speaks(&failure(8, "openat", Errno(libc::ENOENT))));
+        assert!(!beside.speaks(&failure(8, "umount2", Errno(libc::EINVAL))));
         assert_eq!(beside.state(), Availability::yes("dockerd (pid 7)"));
     }
 }

@@ -70,11 +70,15 @@ impl Pipeline {
         let comm = failure.task.comm.as_str();
         let own =
             above.iter().find_map(|process| request_of(&process.words)).filter(|r| r.engine != "docker");
-        let waiting = match own {
+        let mut waiting = match own {
             Some(request) => vec![request],
             None if comm == "dockerd" => self.waiting_for_docker(layer),
-            None => return None,
+            None => vec![],
         };
+        if waiting.is_empty() {
+            // Whoever asked may have ended by now; what the watched command asked for is known.
+            waiting = self.asked_by_the_command(failure);
+        }
         asked_for(&waiting, layer, &format!("{comm}-{}", failure.task.pid))
     }
 

@@ -106,8 +106,9 @@ fn of_fifty_at_once_only_the_one_that_fails_is_named() {
     assert_eq!(finding(&after)["cause"], "pids-max");
     for n in [0, 22, 24, 49] {
         let out = bench.run(&["explain", &format!("many-{n}"), "--json"]);
-        let found = serde_json::from_slice::<Value>(&out.stdout).unwrap_or_default();
-        assert!(finding(&found)["cause"].is_null(), "many-{n}: {found:#}");
+        // Known by a failure that every start has and handles, or not at all: nothing is found either way.
+        assert_ne!(out.status.code(), Some(1), "many-{n}: {}", text(&out.stdout));
+        assert!(!text(&out.stdout).contains("\"cause\""), "many-{n}: {}", text(&out.stdout));
     }
 }
 

@@ -21,7 +21,8 @@ pub(crate) fn spread(values: Vec<f64>) -> Option<Spread> {
     })
 }
 
-fn quantile(mut values: Vec<f64>, share: f64) -> Option<f64> {
+/// The value below which this share of all lies.
+pub(crate) fn quantile(mut values: Vec<f64>, share: f64) -> Option<f64> {
     values.retain(|value| !value.is_nan());
     values.sort_by(f64::total_cmp);
     let last = values.len().checked_sub(1)?;

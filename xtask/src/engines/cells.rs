@@ -109,7 +109,8 @@ pub(super) const LIMITS: &[Limit] = &[
         Kind::Sysctl("/proc/sys/kernel/keys/root_maxkeys", "1"),
     ),
     limit("pids.max", &["pids-max"], Kind::Pids),
-    limit("RLIMIT_NOFILE above the hard limit", &["rlimit-raise"], Kind::Descriptors),
+    // Both say that CAP_SYS_RESOURCE is what is missing.
+    limit("RLIMIT_NOFILE above the hard limit", &["rlimit-raise", "missing-capability"], Kind::Descriptors),
     limit("absent processors", &["cpuset-rules", "cgroup-value"], Kind::Processors),
     limit("memory.max", &["memory-max"], Kind::Memory),
 ];
@@ -137,9 +138,10 @@ pub(super) fn words(
     name: &str,
 ) -> Result<Result<Vec<String>, &'static str>> {
     let inside = match limit.kind {
-        Kind::Pids => ["sh", "-c", "sleep 0 & wait"].as_slice(),
-        Kind::Memory => &["busybox", "tail", "/dev/zero"],
-        _ => &["true"],
+        // With their folder: ctr gives a container from a folder no PATH.
+        Kind::Pids => ["/bin/sh", "-c", "sleep 0 & wait"].as_slice(),
+        Kind::Memory => &["/bin/busybox", "tail", "/dev/zero"],
+        _ => &["/bin/true"],
     };
     let options = match options(engine, &limit.kind) {
         Ok(options) => options,

@@ -214,8 +214,10 @@ impl Scene {
         let rootfs = self.at("rootfs");
         let mut tar = Command::new("tar").args(["-C", &rootfs, "-c", "."]).stdout(Stdio::piped()).spawn()?;
         let from = tar.stdout.take().context("tar has no output")?;
-        output_of(Command::new(words[0]).args(&words[1..]).stdin(from))?;
-        tar.wait()?;
+        let output = Command::new(words[0]).args(&words[1..]).stdin(from).output()?;
+        if !tar.wait()?.success() || !output.status.success() {
+            bail!("{}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+        }
         Ok(())
     }
 }

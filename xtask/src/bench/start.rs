@@ -30,6 +30,9 @@ pub(super) struct Options {
     /// Rounds; every runtime starts one container in each
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(3..=10_000))]
     rounds: u32,
+    /// Measure this diag instead of building one
+    #[arg(long, value_name = "FILE")]
+    diag: Option<std::path::PathBuf>,
     /// Only print: leave docs/benchmarks.md as it is
     #[arg(long)]
     print_only: bool,
@@ -51,7 +54,10 @@ pub(super) fn run(options: &Options) -> Result<ExitCode> {
     }
     let cache = setup::ensure(Need::Build)?;
     let missing = setup::install_runtimes(&cache);
-    let diag = artifacts::release_diag()?.path;
+    let diag = match &options.diag {
+        Some(diag) => diag.clone(),
+        None => artifacts::release_diag()?.path,
+    };
     let place = Place::prepare(&diag, &cache.busybox())?;
     let mut columns: Vec<Column> = peers::all(&place)?
         .into_iter()
@@ -113,7 +119,7 @@ impl Column {
     fn command(&self, place: &Place, words: &[String]) -> Command {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let hidden = self.peer.needs_v1_only.then(|| place.without_v2.as_ref()).flatten();
+        let hidden = place.without_v2.as_ref().filter(|_| self.peer.needs_v1_only);
         let namespace = hidden.and_then(|hidden| hidden.namespace().ok());
         // SAFETY: setns(2) and nothing else; without a namespace nothing at all. Everybody is forked alike.
         unsafe { command.pre_exec(move || enter(namespace.as_ref())) };

@@ -12,6 +12,7 @@ use super::document;
 use crate::artifacts;
 use crate::progress::Working;
 use crate::setup::{self, Need};
+use crate::shell::find_program;
 use anyhow::{Context, Result, bail};
 use nix::libc;
 use nix::sched::{CloneFlags, setns};
@@ -110,7 +111,12 @@ impl Column {
         }
         let busybox = place.busybox.display().to_string();
         let prefix = [busybox.as_str(), "time", "-f", "%M"].map(str::to_owned);
-        let words = [prefix.as_slice(), &self.peer.words(round)].concat();
+        let mut words = self.peer.words(round);
+        // By its path, or busybox would take its own unshare.
+        if let Some(program) = find_program(&words[0]) {
+            words[0] = program.display().to_string();
+        }
+        let words = [prefix.as_slice(), &words].concat();
         let output = self.command(place, &words).stderr(Stdio::piped()).output();
         let said = output.map(|output| String::from_utf8_lossy(&output.stderr).into_owned());
         self.peak_kib.extend(said.ok().and_then(|said| said.trim().parse::<f64>().ok()));

@@ -180,7 +180,7 @@ pub enum Error {
         image: String,
         /// Why, and what to do.
         #[source]
-        refusal: Refusal,
+        refusal: Box<Refusal>,
     },
     /// An image that containers were made from.
     #[error("image {name:?} is in use by container {container}")]

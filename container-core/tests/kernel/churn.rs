@@ -30,7 +30,7 @@ fn life() {
     let limits = Limits { pids: Some(20), memory_bytes: Some(64 << 20), ..Limits::default() };
     let spec = Spec { limits, ..Spec::new("busybox", ["/bin/sh", "-c", "echo it lives"]) };
     // A third detached, with a supervisor of its own that outlives its maker.
-    if std::process::id() % 3 == 0 {
+    if std::process::id().is_multiple_of(3) {
         let container = engine.create(&spec).unwrap();
         engine.start(container.id()).unwrap();
         engine.wait(container.id()).unwrap();

@@ -13,7 +13,7 @@ use crate::shared::push;
 
 fn refusal(engine: &Engine, name: &str) -> Refusal {
     match engine.pull(name, &PullOptions::default(), &nobody()) {
-        Err(Error::Pull { refusal, .. }) => refusal,
+        Err(Error::Pull { refusal, .. }) => *refusal,
         other => panic!("{other:?}"),
     }
 }

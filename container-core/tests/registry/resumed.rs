@@ -89,10 +89,9 @@ fn a_blob_that_the_registry_changed_is_refused() {
     changed[good.len() / 2] ^= 1;
     fs::write(&file, &changed).unwrap();
     let (pulled, _) = pull(&scene, &name, &digest);
-    let Err(Error::Pull { refusal: Refusal::Changed { wanted, got }, .. }) = &pulled else {
-        panic!("{pulled:?}")
-    };
-    assert_eq!((wanted, got), (&digest, &format!("sha256:{}", sha256(&changed))));
+    let Err(Error::Pull { refusal, .. }) = pulled else { panic!("{pulled:?}") };
+    let Refusal::Changed { wanted, got } = *refusal else { panic!("{refusal}") };
+    assert_eq!((&wanted, got), (&digest, format!("sha256:{}", sha256(&changed))));
     assert!(scene.engine.image(&name).is_err());
     // Put right, the next pull succeeds: nothing bad was kept.
     fs::write(&file, &good).unwrap();

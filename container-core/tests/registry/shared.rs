@@ -139,9 +139,8 @@ fn of_an_index_the_platform_is_taken() {
     assert_ne!(own.platform, other.platform);
     assert_eq!(own.layers, other.layers);
     let refused = scene.engine.pull(&name, &platform("linux/riscv64"), &nobody());
-    let Err(Error::Pull { refusal: Refusal::OtherPlatform { there, .. }, .. }) = refused else {
-        panic!("{refused:?}")
-    };
+    let Err(Error::Pull { refusal, .. }) = refused else { panic!("{refused:?}") };
+    let Refusal::OtherPlatform { there, .. } = *refusal else { panic!("{refusal}") };
     assert!(there.contains(&"linux/s390x".to_owned()), "{there:?}");
 
     // The digest is a name too, and one that cannot come to mean something else.

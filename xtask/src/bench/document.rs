@@ -23,7 +23,7 @@ fn replaced(whole: &str, name: &str, text: &str) -> Option<String> {
     Some(format!("{before}{begin}\n{}\n\n{end}{after}", text.trim()))
 }
 
-/// Kernel, processor and day: figures without them mean nothing.
+/// Kernel, processor, day, and what else ran: figures without them mean nothing.
 pub(super) fn machine() -> String {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -31,7 +31,13 @@ pub(super) fn machine() -> String {
     let count = info.lines().filter(|line| line.starts_with("processor")).count();
     let day = Command::new("date").args(["-u", "+%Y-%m-%d"]).output();
     let day = day.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
-    format!("{day}, Linux {}, {count} × {}", kernel.trim(), model.trim_start_matches([' ', '\t', ':']))
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or_default().to_owned();
+    format!(
+        "{day}, Linux {}, {count} × {}, load average {load}",
+        kernel.trim(),
+        model.trim_start_matches([' ', '\t', ':'])
+    )
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::document;
 use crate::artifacts;
 use crate::progress::Working;
 use crate::setup::{self, Need};
+use crate::shell::find_program;
 use anyhow::{Context, Result, bail};
 use nix::libc;
 use nix::sched::{CloneFlags, setns};
@@ -30,6 +31,9 @@ pub(super) struct Options {
     /// Rounds; every runtime starts one container in each
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(3..=10_000))]
     rounds: u32,
+    /// Measure this diag instead of building one
+    #[arg(long, value_name = "FILE")]
+    diag: Option<std::path::PathBuf>,
     /// Only print: leave docs/benchmarks.md as it is
     #[arg(long)]
     print_only: bool,
@@ -51,7 +55,10 @@ pub(super) fn run(options: &Options) -> Result<ExitCode> {
     }
     let cache = setup::ensure(Need::Build)?;
     let missing = setup::install_runtimes(&cache);
-    let diag = artifacts::release_diag()?.path;
+    let diag = match &options.diag {
+        Some(diag) => diag.clone(),
+        None => artifacts::release_diag()?.path,
+    };
     let place = Place::prepare(&diag, &cache.busybox())?;
     let mut columns: Vec<Column> = peers::all(&place)?
         .into_iter()
@@ -104,7 +111,12 @@ impl Column {
         }
         let busybox = place.busybox.display().to_string();
         let prefix = [busybox.as_str(), "time", "-f", "%M"].map(str::to_owned);
-        let words = [prefix.as_slice(), &self.peer.words(round)].concat();
+        let mut words = self.peer.words(round);
+        // By its path, or busybox would take its own unshare.
+        if let Some(program) = find_program(&words[0]) {
+            words[0] = program.display().to_string();
+        }
+        let words = [prefix.as_slice(), &words].concat();
         let output = self.command(place, &words).stderr(Stdio::piped()).output();
         let said = output.map(|output| String::from_utf8_lossy(&output.stderr).into_owned());
         self.peak_kib.extend(said.ok().and_then(|said| said.trim().parse::<f64>().ok()));
@@ -113,7 +125,7 @@ impl Column {
     fn command(&self, place: &Place, words: &[String]) -> Command {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let hidden = self.peer.needs_v1_only.then(|| place.without_v2.as_ref()).flatten();
+        let hidden = place.without_v2.as_ref().filter(|_| self.peer.needs_v1_only);
         let namespace = hidden.and_then(|hidden| hidden.namespace().ok());
         // SAFETY: setns(2) and nothing else; without a namespace nothing at all. Everybody is forked alike.
         unsafe { command.pre_exec(move || enter(namespace.as_ref())) };

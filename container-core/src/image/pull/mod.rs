@@ -86,7 +86,7 @@ pub(crate) fn pull(
 ) -> Result<Image, Error> {
     let own_name = reference::canonical(name)?;
     let platform = Platform::asked(options.platform.as_deref())?;
-    let refuse = |refusal: Refusal| Error::Pull { image: name.to_owned(), refusal };
+    let refuse = |refusal: Refusal| Error::Pull { image: name.to_owned(), refusal: Box::new(refusal) };
     let downloads = Arc::new(Downloads::open(store)?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Error::store("start a runtime for", downloads.dir()))?;
@@ -101,7 +101,8 @@ pub(crate) fn pull(
     let (source, names) = (downloads.source()?, [vec![own_name]]);
     let images = load::take_over(store, &source, std::slice::from_ref(&found), &names, &platform, &unfit);
     // What cannot be unpacked will not get better by keeping it; on a full disk there was only no room for it.
-    if !matches!(images, Err(Error::Pull { refusal: Refusal::Disk { .. }, .. })) {
+    let is_full = |error: &Error| matches!(error, Error::Pull { refusal, .. } if matches!(**refusal, Refusal::Disk { .. }));
+    if !images.as_ref().is_err_and(is_full) {
         downloads.discard(&found);
     }
     images?.pop().ok_or_else(|| unfit("nothing came of it".to_owned()))
@@ -177,7 +178,8 @@ async fn find(registry: &Registry, platform: &Platform) -> Result<Found, Refusal
             digest = Some(choose(&index, platform)?);
             continue;
         }
-        if !manifest::is_manifest(kind) && !(kind.is_empty() && value["layers"].is_array()) {
+        let is_image = manifest::is_manifest(kind) || (kind.is_empty() && value["layers"].is_array());
+        if !is_image {
             return Err(unfit(format!("its manifest is of the kind {kind:?}")));
         }
         let image: ImageManifest = manifest::parse("its manifest", &text).map_err(unfit)?;

@@ -7,22 +7,7 @@
 //! log ([`events`]), even after the container is removed.
 //!
 //! ```no_run
-//! use container_core::{Attach, Engine, Limits, Spec};
-//!
-//! let engine = Engine::open("/var/lib/my-engine")?;
-//! engine.import("busybox", "/tmp/busybox.tar.gz".as_ref())?;
-//! let spec = Spec {
-//!     name: Some("hello".into()),
-//!     limits: Limits { pids: Some(50), memory_bytes: Some(64 << 20), ..Limits::default() },
-//!     ..Spec::new("busybox", ["/bin/echo", "hello"])
-//! };
-//! let finished = engine.run(&spec, &Attach::own_streams(false)?)?;
-//! println!("{} ended with {}", finished.name, finished.exit.shell_code());
-//! for line in engine.logs("hello")?.read_new()? {
-//!     println!("it said {:?}", line.text);
-//! }
-//! engine.remove("hello", false)?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+#![doc = include_str!("../examples/hello.rs")]
 //! ```
 //!
 //! # Invariants
@@ -37,14 +22,17 @@
 //!    and boot. When that process is killed the kernel ends the container, and the next call that touches it cleans up.
 //! 6. Between clone(2) and execve(2) the child only does what signal-safety(7) allows, for the caller may have threads.
 //! 7. Files of the store are replaced whole or appended to by single writes; what a reader sees is never half of it.
-//! 8. Locks are taken in one order, container before store, and nobody waits for a container holding either.
+//! 8. Locks are taken in one order, container before store and network, and nobody waits for a container holding any.
+//! 9. What is in the kernel of a store's network follows from its `network.json`; whoever changes that makes the kernel
+//!    agree (`network`).
 //!
 //! # Where things are
 //!
 //! `engine` (the calls) · `launch` (a start, from both sides) · `isolate` (what the child does to itself) · `cgroup` ·
 //! `image` · `network` · `terminal` · `store` · `events`, `log` over `lines` · `spec`, `container`, `lifecycle`, `error`, `steps` (the words).
 //!
-//! Needs Linux ≥ 5.10, root, and overlayfs; cgroup v1, v2 or both.
+//! Needs Linux ≥ 5.10, root, and overlayfs; cgroup v1, v2 or both. A bridge network needs nf_tables, users of a
+//! container's own kernel 5.19; both say so where it is missing.
 
 mod cgroup;
 mod clock;

@@ -74,8 +74,9 @@ impl Engine {
         self.converse(&container, &ours, attach, keys)
     }
 
-    /// Start those containers whose restart policy says that they run after a boot; the outcome for each.
-    pub fn start_after_boot(&self) -> Result<Vec<(String, Result<(), Error>)>, Error> {
+    /// Start those containers whose restart policy says that they run after a boot; the name of each, and why it could not
+    /// be started if so.
+    pub fn start_after_boot(&self) -> Result<Vec<(String, Option<Error>)>, Error> {
         let wanted = |container: &Container| match container.config.spec.restart {
             RestartPolicy::Always => true,
             RestartPolicy::UnlessStopped => !self.store.bundle(container.id()).is_marked_stopped(),
@@ -84,7 +85,7 @@ impl Engine {
         let ended =
             |container: &Container| !container.state.is_live() && !matches!(container.state, State::Created);
         let containers = self.list()?.into_iter().filter(|container| wanted(container) && ended(container));
-        Ok(containers.map(|c| (c.name().to_owned(), self.start(c.id()).map(drop))).collect())
+        Ok(containers.map(|c| (c.name().to_owned(), self.start(c.id()).err())).collect())
     }
 
     fn start_behind(

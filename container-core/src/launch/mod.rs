@@ -149,24 +149,15 @@ fn steps(job: &Job<'_>, undo: &mut Undo) -> Result<Launched, StepError> {
     plan.engine_ends.push(read.as_raw_fd());
     job.step(Step::OpenCgroup);
     let entrance = cgroup.open()?;
-    let namespace = job.config.spec.user_namespace.as_ref();
-    let gate = (lease.is_some() || namespace.is_some()).then(|| Gate::open(&mut plan)).transpose()?;
+    let waits = lease.is_some() || job.config.spec.user_namespace.is_some();
+    let gate = waits.then(|| Gate::open(&mut plan)).transpose()?;
     let (pid, pidfd) = clone_into_namespaces(job, &mut plan, entrance, &write)?;
     undo.born(pid);
     // The child's ends must be closed here, or the pipes never end.
     drop((plan, write));
     let pidfd = pidfd.map_or_else(|| open_pidfd(pid), Ok)?;
 
-    if let (Some(namespace), Some(gate)) = (namespace, &gate) {
-        job.step(Step::MapIds);
-        userns::map_ids(pid, namespace)?;
-        gate.pass();
-    }
-    if let (Some(lease), Some(gate)) = (&lease, &gate) {
-        let step = |step| job.step(step);
-        lease.connect(job.store, &job.container().id, pid, pidfd.as_fd(), &step)?;
-        gate.pass();
-    }
+    serve_child(job, lease.as_ref(), gate.as_ref(), pid, &pidfd)?;
     job.step(Step::ReadReport);
     let mount_ns = await_execution(Reports::new(read), pid)?;
     let pipes = ends.ready()?;
@@ -180,6 +171,27 @@ fn steps(job: &Job<'_>, undo: &mut Undo) -> Result<Launched, StepError> {
     })?;
     job.record(EventKind::Started { pid, mount_ns, start_ticks: init.start_ticks })?;
     Ok(Launched { init, pidfd, cgroup, pipes, audience, lease })
+}
+
+/// What the child waits for at the gate: its ids, then its network.
+fn serve_child(
+    job: &Job<'_>,
+    lease: Option<&Lease>,
+    gate: Option<&Gate>,
+    pid: i32,
+    pidfd: &OwnedFd,
+) -> Result<(), StepError> {
+    let Some(gate) = gate else { return Ok(()) };
+    if let Some(namespace) = &job.config.spec.user_namespace {
+        job.step(Step::MapIds);
+        userns::map_ids(pid, namespace)?;
+        gate.pass();
+    }
+    if let Some(lease) = lease {
+        lease.connect(job.store, &job.container().id, pid, pidfd.as_fd(), &|step| job.step(step))?;
+        gate.pass();
+    }
+    Ok(())
 }
 
 /// Step "mount overlay rootfs", on layers with mapped owners where the container has a user namespace of its own.

@@ -72,7 +72,7 @@ fn what_is_stopped_stays_stopped() {
     scene.engine.kill("a", libc::SIGKILL).unwrap();
     assert!(scene.engine.wait("a").unwrap().signal.is_some());
     let started = scene.engine.start_after_boot().unwrap();
-    assert!(matches!(started.as_slice(), [(name, Ok(()))] if name == "a"), "{started:?}");
+    assert!(matches!(started.as_slice(), [(name, None)] if name == "a"), "{started:?}");
     scene.engine.remove("a", true).unwrap();
     scene.engine.remove(&id, false).unwrap();
     scene.assert_no_traces();

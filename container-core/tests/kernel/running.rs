@@ -7,6 +7,18 @@ use container_core::{Attach, Error, ExecSpec, Exit, Limits, Spec, State, User, e
 
 use crate::scene::Scene;
 
+/// The example of the documentation.
+#[allow(dead_code, unreachable_pub, reason = "it is a program of its own, too")]
+#[path = "../../examples/hello.rs"]
+mod hello;
+
+#[test]
+fn the_example_says_hello() {
+    let Some(scene) = Scene::new("hello") else { return };
+    let said = hello::hello(&scene.dir.join("other"), &scene.dir.join("image")).unwrap();
+    assert_eq!(said, ["hello", "hello ended with 0"]);
+}
+
 #[test]
 fn true_runs_and_leaves_nothing() {
     let Some(scene) = Scene::new("true") else { return };

@@ -13,6 +13,9 @@ const NOT_FOUND: i32 = 127;
 /// Tell why `container` could not be started or entered; the exit code.
 pub(super) fn report(error: &Error, container: &str) -> i32 {
     outcome::say(&format!("diag: {error}"));
+    if let Some(hint) = not_root() {
+        outcome::say(&format!("      {hint}"));
+    }
     let Some(failed) = error.step() else { return ENGINE_FAILED };
     outcome::say(&format!("      diag explain {container}"));
     match (failed.step, failed.errno) {
@@ -20,6 +23,13 @@ pub(super) fn report(error: &Error, container: &str) -> i32 {
         (Step::ExecuteWorkload, libc::EACCES | libc::ENOEXEC | libc::EPERM) => NOT_EXECUTABLE,
         _ => ENGINE_FAILED,
     }
+}
+
+/// The likeliest reason of any refusal, when it is one.
+pub(super) fn not_root() -> Option<&'static str> {
+    // SAFETY: takes nothing and cannot fail.
+    let root = unsafe { libc::geteuid() } == 0;
+    (!root).then_some("the engine needs root: it cannot run containers as a normal user")
 }
 
 /// Do `action` for each container; one that fails does not keep the others from their turn. Exit code 1 if any did.

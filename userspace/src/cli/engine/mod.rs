@@ -87,7 +87,8 @@ pub(super) enum EngineVerb {
 /// Run a verb on the store at `root`; the exit code.
 pub(super) fn dispatch(verb: EngineVerb, root: &Path) -> anyhow::Result<i32> {
     let engine = Engine::open(root).with_context(|| {
-        format!("the engine's store {} cannot be opened (--root names another)", root.display())
+        let hint = failure::not_root().map(|hint| format!("; {hint}")).unwrap_or_default();
+        format!("the engine's store {} cannot be opened (--root names another){hint}", root.display())
     })?;
     match verb {
         EngineVerb::Import(args) => import::run(&args, &engine),

@@ -27,10 +27,10 @@ pub(in crate::cli) struct Args {
 pub(super) fn run(args: Args, engine: &Engine) -> anyhow::Result<i32> {
     if args.boot {
         let mut code = 0;
-        for (name, started) in engine.start_after_boot()? {
-            match started {
-                Ok(()) => outcome::answer(&format!("{name}\n")),
-                Err(error) => {
+        for (name, refused) in engine.start_after_boot()? {
+            match refused {
+                None => outcome::answer(&format!("{name}\n")),
+                Some(error) => {
                     failure::report(&error, &name);
                     code = 1;
                 }

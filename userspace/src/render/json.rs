@@ -143,14 +143,7 @@ fn failure(i: &model::Incident) -> Failure {
             comm: t.comm.clone(),
         },
         FailureKind::Stall { what } => stall(what, t),
-        FailureKind::IgnoredSetId(ignored) => Failure::Silent {
-            what: super::silent::without_effect(ignored),
-            pid: t.pid,
-            tid: t.tid,
-            ppid: t.ppid,
-            uid: t.uid,
-            comm: t.comm.clone(),
-        },
+        FailureKind::IgnoredSetId(ignored) => silent(ignored, t),
         FailureKind::IoUring { op, errno, user_data } => Failure::IoUring {
             op: op.clone(),
             errno: errno.name(),
@@ -189,6 +182,17 @@ fn failure(i: &model::Incident) -> Failure {
         FailureKind::UserspaceText { text, process } => {
             Failure::UserspaceText { text: text.clone(), process: process.clone() }
         }
+    }
+}
+
+fn silent(ignored: &model::IgnoredSetId, t: &model::Task) -> Failure {
+    Failure::Silent {
+        what: super::silent::without_effect(ignored),
+        pid: t.pid,
+        tid: t.tid,
+        ppid: t.ppid,
+        uid: t.uid,
+        comm: t.comm.clone(),
     }
 }
 

@@ -43,8 +43,12 @@ fn push(dir: &Path, name: &str) {
     let tar = dir.join("root.tar");
     tools::output(Command::new("tar").arg("-C").arg(dir.join("rootfs")).arg("-cf").arg(&tar).arg("."));
     let cmd = r#"CMD ["/bin/busybox","echo","pulled and run"]"#;
-    containers("podman", dir, &["import", "--quiet", "--change", cmd, tar.to_str().unwrap(), "made:1"]);
-    containers("podman", dir, &["push", "--quiet", "--tls-verify=false", "made:1", name]);
+    containers(
+        "podman",
+        dir,
+        &["import", "--quiet", "--change", cmd, tar.to_str().unwrap(), "localhost/made:1"],
+    );
+    containers("podman", dir, &["push", "--quiet", "--tls-verify=false", "localhost/made:1", name]);
 }
 
 #[test]

@@ -162,7 +162,7 @@ fn own_words(said: &Said, incident: &Incident) -> String {
             said.by
         ),
         (_, Availability::No { why }, _) => format!(
-            "no system call of the command or its children failed that way; engines' daemons were not watched ({why})"
+            "no system call of the command or its children failed that way; engines' daemons were not watched, or not wholly ({why})"
         ),
     }
 }

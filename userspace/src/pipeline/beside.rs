@@ -28,6 +28,8 @@ pub(super) struct Beside {
     asked: Vec<Request>,
     others: Vec<Request>,
     looked_ns: u64,
+    /// Failures that may have been for the command, and that nothing ties to a container.
+    untied: u64,
 }
 
 impl Beside {
@@ -40,6 +42,7 @@ impl Beside {
             asked: request_of(words).into_iter().collect(),
             others: vec![],
             looked_ns: 0,
+            untied: 0,
         }
     }
 
@@ -114,9 +117,23 @@ impl Pipeline {
     }
 
     /// Whether the failure is the command's: its own, or that of a container it asked for.
-    pub(super) fn is_ours(&self, failure: &Failure, container: Option<&Container>) -> bool {
-        let Some(beside) = self.beside.as_ref().filter(|_| self.is_beside(failure)) else { return true };
+    pub(super) fn is_ours(&mut self, failure: &Failure, container: Option<&Container>) -> bool {
+        if !self.is_beside(failure) {
+            return true;
+        }
+        let Some(beside) = &mut self.beside else { return true };
+        if container.is_none()
+            && let FailureKind::Syscall { name, abi, errno, .. } = &failure.kind
+            && beside.curated.covers(name, *abi, *errno)
+        {
+            beside.untied += 1;
+        }
         container.is_some_and(|container| beside.is_asked_for(container))
+    }
+
+    /// Failures of engines that may have been for the command: with some, "none failed" is no proof.
+    pub fn untied(&self) -> u64 {
+        self.beside.as_ref().map_or(0, |beside| beside.untied)
     }
 
     /// What the watched command asked of the engine that this process is, or works for.
@@ -162,6 +179,7 @@ mod tests {
             asked: request(asked).into_iter().collect(),
             others: request(others).into_iter().collect(),
             looked_ns: 0,
+            untied: 0,
         }
     }
 

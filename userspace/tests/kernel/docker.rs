@@ -85,12 +85,13 @@ fn words_that_no_system_call_is_behind_are_the_engines_own() {
 fn of_fifty_at_once_only_the_one_that_fails_is_named() {
     let Some((bench, docker)) = scene() else { return };
     let watch = Watch::start(&bench);
-    let script = ["sh", "-c", "sleep 0 & wait"];
+    // The first process lives on for a moment after its child was refused one: whose it was can then be read.
+    let script = ["sh", "-c", "(sleep 0 & wait); i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done"];
     std::thread::scope(|scope| {
         for n in 0..50 {
             let docker = &docker;
             scope.spawn(move || {
-                let options: &[&str] = if n == 23 { &["--pids-limit=1"] } else { &[] };
+                let options: &[&str] = if n == 23 { &["--pids-limit=2"] } else { &[] };
                 docker.run(&format!("many-{n}"), options, &script);
             });
         }

@@ -75,6 +75,13 @@ pub(super) struct Limit {
     kind: Kind,
 }
 
+impl Limit {
+    /// Engines refuse by themselves what the machine does not have.
+    pub(super) fn is_compared_by_engines(&self) -> bool {
+        matches!(self.kind, Kind::Processors)
+    }
+}
+
 enum Kind {
     /// fs.mount-max at so many above what this mount namespace holds.
     Mounts(u64),

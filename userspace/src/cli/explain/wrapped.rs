@@ -7,7 +7,7 @@ use crate::{
         complaints, urgent,
     },
     correlate::Story,
-    model::{Evidence, Incident},
+    model::{Availability, Evidence, Incident},
     pipeline::{Event, Pipeline, Spec},
 };
 use anyhow::Context;
@@ -49,8 +49,14 @@ pub(super) fn run(words: &[OsString], json: bool, graphs: bool, global: &Global)
             pipeline.finish(Duration::from_secs(10)).await.context("reading from the kernel failed")?,
         );
         let program = plain[0].rsplit('/').next().unwrap_or_default();
+        let mut host = pipeline.host().clone();
+        let untied = pipeline.untied();
+        if untied > 0 && host.capture.daemons.is_yes() {
+            let why = format!("{untied} failures of what they started are of no container that is known");
+            host.capture.daemons = Availability::no(why);
+        }
         Ok(Evidence {
-            host: pipeline.host().clone(),
+            host,
             container: None,
             incidents: fold(events),
             loss: pipeline.loss(),

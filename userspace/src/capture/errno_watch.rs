@@ -112,27 +112,7 @@ impl ErrnoWatch {
                 distrusted.push((offsets::TREE, error.to_string()));
             }
         }
-        // Each on its own: what this kernel refuses is named by `state`, and the rest goes on.
-        for (program, tracepoint) in
-            [(SIGNALS, "signal_generate"), (OOM, "mark_victim"), (EXEC, "sched_process_exec")]
-        {
-            let _ = loader.attach(program, tracepoint);
-        }
-        match resolved.why_not(netlink_fields::NETLINK) {
-            None => drop(loader.attach(NETLINK, "skb_copy_datagram_iovec")),
-            Some(why) => loader.programs.push((NETLINK.into(), Availability::no(why))),
-        }
-        if resolved.netlink_sentences {
-            let _ = loader.attach(SENTENCES, "netlink_extack");
-        }
-        match resolved.why_not(silent::HIERARCHY) {
-            None => drop(loader.attach(CGROUPS, "cgroup_mkdir")),
-            Some(why) => loader.programs.push((CGROUPS.into(), Availability::no(why))),
-        }
-        match &resolved.io_uring {
-            Ok(program) => drop(loader.attach(program, "io_uring_complete")),
-            Err(error) => loader.programs.push((IO_URING.into(), Availability::no(error.to_string()))),
-        }
+        attach_beside(&mut loader, &resolved);
         loader.choose_watch(&resolved.sys_exit);
         for (program, slot) in STAGES {
             let _ = loader.add_stage(program, *slot);
@@ -303,6 +283,31 @@ impl ErrnoWatch {
             values.iter().filter_map(|bytes| Loss::from_bytes(bytes)).map(|loss| loss.dropped).sum()
         });
         dropped + self.decoder.lost() + self.loader.misses(WATCH)
+    }
+}
+
+/// What is watched beside system calls. Each on its own: what this kernel refuses is named by [`ErrnoWatch::state`], and
+/// the rest goes on.
+fn attach_beside(loader: &mut Loader, resolved: &Resolved) {
+    for (program, tracepoint) in
+        [(SIGNALS, "signal_generate"), (OOM, "mark_victim"), (EXEC, "sched_process_exec")]
+    {
+        let _ = loader.attach(program, tracepoint);
+    }
+    match resolved.why_not(netlink_fields::NETLINK) {
+        None => drop(loader.attach(NETLINK, "skb_copy_datagram_iovec")),
+        Some(why) => loader.programs.push((NETLINK.into(), Availability::no(why))),
+    }
+    if resolved.netlink_sentences {
+        let _ = loader.attach(SENTENCES, "netlink_extack");
+    }
+    match resolved.why_not(silent::HIERARCHY) {
+        None => drop(loader.attach(CGROUPS, "cgroup_mkdir")),
+        Some(why) => loader.programs.push((CGROUPS.into(), Availability::no(why))),
+    }
+    match &resolved.io_uring {
+        Ok(program) => drop(loader.attach(program, "io_uring_complete")),
+        Err(error) => loader.programs.push((IO_URING.into(), Availability::no(error.to_string()))),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which incident comes first: what made the container or the command fail, before what was handled.
 
+mod asking;
 mod place;
 
 use crate::model::{Confidence, Errno, Explained, FailureKind, Killer};
@@ -46,81 +47,6 @@ fn lifted(e: &Explained) -> u8 {
     if known { weight(e).max(2) } else { weight(e) }
 }
 
-/// Errnos that ordinary programs collect by asking whether something is there.
-const PROBING: &[Errno] = &[
-    Errno::ENOENT,
-    Errno::EEXIST,
-    Errno(libc::ENOTTY),
-    Errno(libc::ESRCH),
-    Errno(libc::ENODATA),
-    Errno(libc::ECHILD),
-];
-
-/// The calls they ask with: on their own these are probing, not failing.
-const ASKING: &[&str] = &[
-    "access",
-    "faccessat",
-    "faccessat2",
-    "open",
-    "openat",
-    "openat2",
-    "stat",
-    "lstat",
-    "newfstatat",
-    "statx",
-    "statfs",
-    "readlink",
-    "readlinkat",
-    "ioctl",
-    "getxattr",
-    "lgetxattr",
-    "fgetxattr",
-    "mkdir",
-    "unlink",
-    "unlinkat",
-    "rmdir",
-    "kill",
-    "wait4",
-    "waitid",
-    "waitid",
-    "connect",
-];
-
-/// Calls that wait: that nothing was there yet (EAGAIN), that time passed (ETIMEDOUT), or that a signal came in between
-/// (EINTR) is how Go's runtime and every event loop live.
-const WAITING: &[&str] = &[
-    "read",
-    "readv",
-    "pread64",
-    "preadv",
-    "recvfrom",
-    "recvmsg",
-    "recvmmsg",
-    "accept",
-    "accept4",
-    "futex",
-    "msgrcv",
-    "mq_timedreceive",
-    "semop",
-    "semtimedop",
-    "rt_sigtimedwait",
-    "flock",
-    "fcntl",
-    "splice",
-    "tee",
-    "epoll_wait",
-    "epoll_pwait",
-    "epoll_pwait2",
-    "poll",
-    "ppoll",
-    "select",
-    "pselect6",
-];
-
-fn only_waited(syscall: &str, errno: Errno) -> bool {
-    WAITING.contains(&syscall) && [Errno::EAGAIN, Errno(libc::ETIMEDOUT), Errno(libc::EINTR)].contains(&errno)
-}
-
 /// The weight of a resource that ran out.
 const RAN_OUT: u8 = 3;
 
@@ -132,12 +58,7 @@ fn weight(e: &Explained) -> u8 {
         return 0;
     }
     let Some((syscall, errno)) = e.incident.failure.syscall() else { return 2 };
-    // Rust's standard library asks so whether there is a statx(2) at all.
-    let asks_for_the_call = syscall == "statx" && errno == Errno(libc::EFAULT);
-    if only_waited(syscall, errno)
-        || asks_for_the_call
-        || PROBING.contains(&errno) && ASKING.contains(&syscall)
-    {
+    if asking::only_asked(syscall, errno) || asking::only_waited(syscall, errno) {
         return 0;
     }
     match errno {

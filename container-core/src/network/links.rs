@@ -1,21 +1,24 @@
 //! Links, addresses and routes, rtnetlink(7).
 
 use std::fs;
-use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::net::Ipv4Addr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
 use nix::sched::{CloneFlags, setns};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
+use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage};
+use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkMessage};
-use rtnetlink::{Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
+use rtnetlink::{
+    AddressMessageBuilder, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
+};
 use sha2::{Digest, Sha256};
-use tokio::runtime::{Builder, Runtime};
 
 use super::Connection;
+use super::netlink;
 use super::record::Record;
 use crate::error::StepError;
 use crate::steps::Step;
@@ -23,11 +26,14 @@ use crate::steps::Step;
 /// The link's name in the container.
 const INSIDE: &str = "eth0";
 
-/// A netlink socket of one network namespace: that in which it was opened.
-pub(super) struct Links {
-    runtime: Runtime,
-    handle: Handle,
-}
+/// A netlink socket of one network namespace: that in which it was opened. The messages are those of the rtnetlink
+/// crate; its connection is not used ([`netlink`] says why).
+pub(super) struct Links(OwnedFd);
+
+/// To make what is not there yet.
+const NEW: u16 = NLM_F_CREATE | NLM_F_EXCL;
+/// To change or remove what is there.
+const KNOWN: u16 = 0;
 
 impl Links {
     /// In the caller's network namespace.
@@ -36,26 +42,30 @@ impl Links {
             .map_err(|errno| StepError::here(Step::CreateBridge, "socket", "NETLINK_ROUTE", errno))
     }
 
-    /// rtnetlink is asynchronous. One thread is enough for one request after the other, and a forked supervisor must not
-    /// start any (launch/detach.rs).
     fn open_here() -> Result<Links, Errno> {
-        let to_errno = |e: std::io::Error| Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO));
-        let runtime = Builder::new_current_thread().enable_io().build().map_err(to_errno)?;
-        let (connection, handle) = {
-            let _inside = runtime.enter();
-            let (connection, handle, _) = rtnetlink::new_connection().map_err(to_errno)?;
-            (connection, handle)
-        };
-        runtime.spawn(connection);
-        Ok(Links { runtime, handle })
+        netlink::open(SockProtocol::NetlinkRoute).map(Links)
     }
 
-    /// Wait for the kernel's acknowledgement, which carries its errno.
-    fn wait<T>(&self, request: impl Future<Output = Result<T, rtnetlink::Error>>) -> Result<T, Errno> {
-        self.runtime.block_on(request).map_err(|error| match error {
-            rtnetlink::Error::NetlinkError(message) => Errno::from_raw(message.raw_code().abs()),
-            _ => Errno::EPROTO,
-        })
+    /// Send a request and wait for the kernel's acknowledgement, which carries its errno.
+    fn ask(&self, request: RouteNetlinkMessage, flags: u16) -> Result<(), Errno> {
+        let mut message = NetlinkMessage::from(request);
+        message.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        match netlink::exchange(&self.0, &bytes)? {
+            (_, None) => Ok(()),
+            (_, Some(errno)) => Err(errno),
+        }
+    }
+
+    fn add_address(&self, index: u32, address: Ipv4Addr, prefix: u8) -> Result<(), Errno> {
+        let message = AddressMessageBuilder::<Ipv4Addr>::new().index(index).address(address, prefix).build();
+        self.ask(RouteNetlinkMessage::NewAddress(message), NEW)
+    }
+
+    fn bring_up(&self, index: u32) -> Result<(), Errno> {
+        self.ask(RouteNetlinkMessage::SetLink(LinkUnspec::new_with_index(index).up().build()), KNOWN)
     }
 
     /// Step "create bridge": there, up, and with the gateway's address.
@@ -63,20 +73,17 @@ impl Links {
         let failed = |errno| StepError::here(Step::CreateBridge, "sendto", &record.bridge, errno);
         let address = LinkAttribute::Address(hardware_address(root).to_vec());
         let bridge = LinkBridge::new(&record.bridge).append_extra_attribute(address).build();
-        match self.wait(self.handle.link().add(bridge).execute()) {
+        match self.ask(RouteNetlinkMessage::NewLink(bridge), NEW) {
             Ok(()) => {}
             Err(Errno::EEXIST) if is_own_bridge(&record.bridge, root) => {}
             Err(errno) => return Err(failed(errno)),
         }
         let index = if_nametoindex(record.bridge.as_str()).map_err(failed)?;
-        let gateway = IpAddr::V4(record.subnet.gateway());
-        let add = self.handle.address().add(index, gateway, record.subnet.prefix);
-        match self.wait(add.execute()) {
+        match self.add_address(index, record.subnet.gateway(), record.subnet.prefix) {
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(errno) => return Err(failed(errno)),
         }
-        let up = LinkUnspec::new_with_index(index).up().build();
-        self.wait(self.handle.link().set(up).execute()).map_err(failed)
+        self.bring_up(index).map_err(failed)
     }
 
     /// Step "create veth pair": one end at the bridge, the other born in the network namespace of process `pid`.
@@ -102,7 +109,7 @@ impl Links {
             .build();
         pair.header.flags |= LinkFlags::Up;
         pair.header.change_mask |= LinkFlags::Up;
-        self.wait(self.handle.link().add(pair).execute()).map_err(failed)
+        self.ask(RouteNetlinkMessage::NewLink(pair), NEW).map_err(failed)
     }
 
     /// Step "configure container network", on a socket inside: its address, up, the way out.
@@ -110,19 +117,19 @@ impl Links {
         let failed =
             |what: String| move |errno| StepError::here(Step::ConfigureNetwork, "sendto", what, errno);
         let Connection { address, prefix, gateway, .. } = connection;
-        let add = self.handle.address().add(index, IpAddr::V4(*address), *prefix);
-        self.wait(add.execute()).map_err(failed(format!("{address}/{prefix} on {INSIDE}")))?;
-        let up = LinkUnspec::new_with_index(index).up().build();
-        self.wait(self.handle.link().set(up).execute()).map_err(failed(INSIDE.to_owned()))?;
+        self.add_address(index, *address, *prefix)
+            .map_err(failed(format!("{address}/{prefix} on {INSIDE}")))?;
+        self.bring_up(index).map_err(failed(INSIDE.to_owned()))?;
         let route = RouteMessageBuilder::<Ipv4Addr>::new().gateway(*gateway).build();
-        self.wait(self.handle.route().add(route).execute())
+        self.ask(RouteNetlinkMessage::NewRoute(route), NEW)
             .map_err(failed(format!("default route by {gateway}")))
     }
 
     /// Step "remove network": the link of that name, if there is one. The other end of a pair goes with it.
     pub(super) fn remove(&self, name: &str) -> Result<(), StepError> {
         let Ok(index) = if_nametoindex(name) else { return Ok(()) };
-        match self.wait(self.handle.link().del(index).execute()) {
+        let link = LinkUnspec::new_with_index(index).build();
+        match self.ask(RouteNetlinkMessage::DelLink(link), KNOWN) {
             // The kernel was faster: a pair ends with the network namespace of either end.
             Ok(()) | Err(Errno::ENODEV) => Ok(()),
             Err(errno) => Err(StepError::here(Step::RemoveNetwork, "sendto", name, errno)),

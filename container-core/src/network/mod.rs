@@ -7,6 +7,7 @@
 
 mod links;
 mod names;
+mod netlink;
 mod nft;
 mod ports;
 mod record;

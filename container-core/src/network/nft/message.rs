@@ -153,7 +153,7 @@ fn put(bytes: &mut Vec<u8>, kind: u16, flags: u16, sequence: u32, head: [u8; 4],
 }
 
 /// The first acknowledgement in what was received: the sequence number it answers, and the refusal if it is one.
-pub(super) fn acknowledgement(mut bytes: &[u8]) -> Option<(u32, Option<Errno>)> {
+pub(in crate::network) fn acknowledgement(mut bytes: &[u8]) -> Option<(u32, Option<Errno>)> {
     while let Some(header) = bytes.first_chunk::<HEADER>() {
         let word =
             |at: usize| u32::from_ne_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);

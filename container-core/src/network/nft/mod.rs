@@ -7,19 +7,17 @@
 pub(super) mod expression;
 mod message;
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
-use nix::sys::socket::sockopt::ReceiveTimeout;
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, setsockopt, socket,
-};
-use nix::sys::time::{TimeVal, TimeValLike};
+use nix::sys::socket::SockProtocol;
 
+use super::netlink::{self, exchange};
 use crate::error::StepError;
 use crate::steps::Step;
 use expression::Expression;
 use message::Batch;
+pub(super) use message::acknowledgement;
 
 /// Where a chain is called, `enum nf_inet_hooks`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,26 +114,5 @@ fn explain(what: &str, errno: Errno) -> String {
 
 fn open(step: Step) -> Result<OwnedFd, StepError> {
     let failed = |errno| StepError::here(step, "socket", explain("NETLINK_NETFILTER", errno), errno);
-    let protocol = SockProtocol::NetlinkNetFilter;
-    let socket =
-        socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol).map_err(failed)?;
-    // The kernel answers while it is sent to; a lost answer must not hold us up for ever.
-    setsockopt(&socket, ReceiveTimeout, &TimeVal::seconds(10)).map_err(failed)?;
-    Ok(socket)
-}
-
-/// Send and read the first acknowledgement: its sequence number, and the kernel's refusal if it is one. Refusals come
-/// before the acknowledgement of the last message, which alone asks for one.
-fn exchange(socket: &OwnedFd, bytes: &[u8]) -> Result<(u32, Option<Errno>), Errno> {
-    sendto(socket.as_raw_fd(), bytes, &NetlinkAddr::new(0, 0), MsgFlags::empty())?;
-    let mut buffer = vec![0u8; 16 * 1024];
-    loop {
-        let count = match recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
-            Err(Errno::EINTR) => continue,
-            done => done?,
-        };
-        if let Some(answer) = message::acknowledgement(&buffer[..count]) {
-            return Ok(answer);
-        }
-    }
+    netlink::open(SockProtocol::NetlinkNetFilter).map_err(failed)
 }

@@ -1,7 +1,7 @@
 //! `docs/steps.md`: the engine's steps, their system calls, and which causes of the catalogue refuse those.
 //! Written from the code, compared with what is committed; `DIAG_BLESS=1` writes it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -12,13 +12,20 @@ use crate::causes;
 const HEAD: &str = "# The engine's steps
 
 Every kernel-facing step of the bundled engine, in the order in which a start meets them; clean-up last. The name is what
-an error carries. The last column lists the causes (`diag causes`) that show as a failure of one of the step's system
-calls; any other refusal is told with the step's name, the object and the kernel's reason all the same.
+an error carries. Which causes (`diag causes`) refuse a step is told by its system calls, in the second table; any
+other refusal is told with the step's name, the object and the kernel's reason all the same.
 
 This file is generated: `DIAG_BLESS=1 cargo test -p diag --lib steps_doc` writes it.
 
-| step | by | system calls | what it is for | what can refuse it |
-| --- | --- | --- | --- | --- |
+| step | by | system calls | what it is for |
+| --- | --- | --- | --- |
+";
+
+const REFUSALS: &str = "
+## What refuses them
+
+| system call | errno | causes |
+| --- | --- | --- |
 ";
 
 fn row(step: &StepInfo) -> String {
@@ -27,14 +34,19 @@ fn row(step: &StepInfo) -> String {
         Side::Child => "container",
     };
     let calls: Vec<String> = step.syscalls.iter().map(|call| format!("`{call}`")).collect();
-    let refusals: BTreeSet<String> = causes::ALL
-        .iter()
-        .flat_map(|cause| cause.shows_as.iter().map(move |(call, errno)| (cause.slug, *call, *errno)))
-        .filter(|(_, call, _)| step.syscalls.contains(call))
-        .map(|(slug, call, errno)| format!("{slug} ({call} {errno})"))
-        .collect();
-    let refusals: Vec<String> = refusals.into_iter().collect();
-    format!("| {} | {by} | {} | {} | {} |\n", step.name, calls.join(", "), step.about, refusals.join(", "))
+    format!("| {} | {by} | {} | {} |\n", step.name, calls.join(", "), step.about)
+}
+
+/// By system call and errno, the causes that show so.
+fn refusals() -> BTreeMap<(&'static str, &'static str), BTreeSet<&'static str>> {
+    let used: BTreeSet<&str> = TABLE.iter().flat_map(|step| step.syscalls.iter().copied()).collect();
+    let mut refusals: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for cause in causes::ALL {
+        for (call, errno) in cause.shows_as.iter().filter(|(call, _)| used.contains(call)) {
+            refusals.entry((*call, *errno)).or_default().insert(cause.slug);
+        }
+    }
+    refusals
 }
 
 #[test]
@@ -42,7 +54,12 @@ fn the_committed_table_is_the_one_the_code_gives() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/steps.md");
     let mut now = HEAD.to_owned();
     for step in TABLE {
-        let _ = write!(now, "{}", row(step));
+        now += &row(step);
+    }
+    now += REFUSALS;
+    for ((call, errno), causes) in refusals() {
+        let causes: Vec<&str> = causes.into_iter().collect();
+        let _ = writeln!(now, "| `{call}` | {errno} | {} |", causes.join(", "));
     }
     if std::env::var_os("DIAG_BLESS").is_some() {
         std::fs::write(&path, now).unwrap();

@@ -34,7 +34,7 @@ use std::time::Duration;
 
 /// How long what a fault was about stays: programs mostly say something before they end, and diag looks at such
 /// things through the process, milliseconds later. An emulated machine takes its time.
-const LINGER: Duration = Duration::from_millis(500);
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What came of a fault.
 #[derive(Debug)]

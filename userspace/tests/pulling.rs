@@ -95,3 +95,14 @@ fn an_image_that_is_not_here_is_pulled_and_runs() {
     let check = diag(&store, &["system", "check"]);
     assert_eq!((check.status.code(), out(&check).as_str()), (Some(0), ""));
 }
+
+#[test]
+fn without_certificates_of_authorities_it_says_what_to_install() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut pull = Command::new(env!("CARGO_BIN_EXE_diag"));
+    pull.arg("--root").arg(dir.path()).args(["pull", "registry.invalid/app:1"]);
+    pull.env("SSL_CERT_FILE", "/dev/null").env_remove("SSL_CERT_DIR");
+    let refused = pull.output().unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{}", err(&refused));
+    assert!(err(&refused).contains("ca-certificates"), "{}", err(&refused));
+}

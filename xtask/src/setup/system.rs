@@ -41,13 +41,14 @@ const RUNTIMES: [(&str, &str); 4] = [
 ];
 
 /// Registry and image tools of ring 3's tests (container-core/tests/registry): programs and packages.
-const IMAGE_TOOLS: [(&str, &str); 7] = [
+const IMAGE_TOOLS: [(&str, &str); 8] = [
     ("docker-registry", "docker-registry"),
     ("buildah", "buildah"),
     ("podman", "podman"),
     ("skopeo", "skopeo"),
     ("umoci", "umoci"),
     ("openssl", "openssl"),
+    ("/etc/ssl/certs/ca-certificates.crt", "ca-certificates"),
     ("ip", "iproute2"),
 ];
 

@@ -30,6 +30,11 @@ pub enum Refusal {
         /// As the TLS library said it.
         reason: String,
     },
+    /// Nobody is trusted here at all.
+    #[error(
+        "this machine has no certificates of authorities to know registries by: install them (Debian: ca-certificates), or name a file of them in SSL_CERT_FILE"
+    )]
+    NoAuthorities,
     /// No TLS at all.
     #[error(
         "registry {registry} speaks plain HTTP, which anybody on the way can change: allow it with --insecure"

@@ -108,6 +108,10 @@ impl Registry {
 fn client(protocol: ClientProtocol, insecure: bool) -> Result<Client, Refusal> {
     // The first one wins; a program that chose another before keeps it.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    // Asked first: the client's own default panics without any.
+    if rustls_native_certs::load_native_certs().certs.is_empty() {
+        return Err(Refusal::NoAuthorities);
+    }
     let config = ClientConfig {
         protocol,
         accept_invalid_certificates: insecure,

@@ -44,11 +44,19 @@ struct Group {
 /// What a new process needs to enter the groups.
 #[derive(Debug)]
 pub(crate) struct Entrance {
-    /// The v2 group's folder, for CLONE_INTO_CGROUP.
+    /// The v2 group's folder, for CLONE_INTO_CGROUP, if a process may be born there.
     pub(crate) unified: Option<OwnedFd>,
     /// The file to write into, open, for every group that a process cannot be born in; with its path.
     /// The v2 group's is first, if there is one.
     pub(crate) doors: Vec<(OwnedFd, PathBuf)>,
+}
+
+impl Group {
+    /// Whether the group has a set of CPUs. Who enters takes it on, who is born inside only since Linux 6.4 and the stable
+    /// kernels that followed (kernel/cgroup/cpuset.c, `cpuset_can_fork` and `cpuset_fork`).
+    fn restricts_cpus(&self) -> bool {
+        fs::read_to_string(self.path.join("cpuset.cpus")).is_ok_and(|cpus| !cpus.trim().is_empty())
+    }
 }
 
 impl Cgroup {
@@ -146,7 +154,7 @@ impl Cgroup {
                 let opened = options.open(path).map(OwnedFd::from);
                 opened.map_err(|e| StepError::from_io(Step::OpenCgroup, "openat", path, &e))
             };
-            if group.kind == Kind::V2 {
+            if group.kind == Kind::V2 && !group.restricts_cpus() {
                 entrance.unified = Some(open(&group.path, false)?);
             }
             let door = group.path.join(group.kind.door());

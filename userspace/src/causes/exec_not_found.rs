@@ -78,7 +78,9 @@ fn by_path(case: &Case<'_>) -> Option<Proof> {
         limit: None,
         usage: None,
         unit: String::new(),
-        evidence: vec!["the kernel's way ended in the search of the path, before it looked into the file".into()],
+        evidence: vec![
+            "the kernel's way ended in the search of the path, before it looked into the file".into(),
+        ],
         missing: vec!["what lies at the path: the process was gone before it could be looked up".into()],
     })
 }
@@ -112,7 +114,11 @@ mod tests {
         };
         let found = judged(&["do_open_execat", "path_openat", "step_into"]);
         assert_eq!(found, Some((Confidence::Likely, "/bin/gone".into())));
-        assert_eq!(judged(&["load_script", "open_exec", "path_openat"]), None, "its interpreter is not there");
+        assert_eq!(
+            judged(&["load_script", "open_exec", "path_openat"]),
+            None,
+            "its interpreter is not there"
+        );
         assert_eq!(judged(&[]), None);
     }
 

@@ -163,7 +163,8 @@ fn every_row_names_a_known_capability() {
 #[test]
 fn a_namespace_of_another_process_is_opened_by_its_tracers_alone() {
     let pathname = [("pathname", ArgValue::Text("/proc/1/ns/net".into()))];
-    let incident = of("openat", Errno::EACCES, &pathname, Credentials { euid: 1000, ..first("CAP_SYS_PTRACE") });
+    let incident =
+        of("openat", Errno::EACCES, &pathname, Credentials { euid: 1000, ..first("CAP_SYS_PTRACE") });
     let path = Path {
         functions: vec!["__x64_sys_openat".into(), "proc_ns_get_link".into()],
         decider: Some("proc_ns_get_link".into()),
@@ -172,5 +173,8 @@ fn a_namespace_of_another_process_is_opened_by_its_tracers_alone() {
     };
     let seen = CAUSE.judge(&Case { incident: &incident, path: Some(&path) }).unwrap();
     assert_eq!(name(&seen), ("CAP_SYS_PTRACE", Confidence::Proven));
-    assert!(judge(&of("openat", Errno::EACCES, &[("pathname", ArgValue::Text("/etc/shadow".into()))], inside())).is_none());
+    assert!(
+        judge(&of("openat", Errno::EACCES, &[("pathname", ArgValue::Text("/etc/shadow".into()))], inside()))
+            .is_none()
+    );
 }

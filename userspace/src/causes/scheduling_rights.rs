@@ -124,7 +124,8 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
     let mut proof = weighed.proof(case, DECIDERS, sentence, knob).because(lines);
     proof.limit = most;
     if !about_itself(case) {
-        proof = proof.at_most(Confidence::Likely, "whose process it is that was to be scheduled, and its limits");
+        proof =
+            proof.at_most(Confidence::Likely, "whose process it is that was to be scheduled, and its limits");
     }
     if call == "sched_setattr" {
         proof = proof.at_most(Confidence::Likely, "the policy in the structure it gave");

@@ -99,7 +99,9 @@ fn unread(case: &Case<'_>) -> Option<Proof> {
         usage: None,
         unit: String::new(),
         evidence: vec![format!("at that instant the task had {count} seccomp filters")],
-        missing: vec!["what the filters say to this call: the process was gone before they could be read".into()],
+        missing: vec![
+            "what the filters say to this call: the process was gone before they could be read".into(),
+        ],
     })
 }
 

@@ -127,12 +127,12 @@ mod tests {
     fn own_variable_wins_then_xdg_then_home() {
         let both = |name: &str| match name {
             "XDG_CACHE_HOME" => Some(PathBuf::from("/xdg")),
-            "HOME" => Some(PathBuf::from("/home/u")),
+            "HOME" => Some(PathBuf::from("/elsewhere/u")),
             _ => None,
         };
         assert_eq!(choose_root(&both), Some(PathBuf::from("/xdg/diag-build")));
-        let home = |name: &str| (name == "HOME").then(|| PathBuf::from("/home/u"));
-        assert_eq!(choose_root(&home), Some(PathBuf::from("/home/u/.cache/diag-build")));
+        let home = |name: &str| (name == "HOME").then(|| PathBuf::from("/elsewhere/u"));
+        assert_eq!(choose_root(&home), Some(PathBuf::from("/elsewhere/u/.cache/diag-build")));
         let own = |name: &str| Some(PathBuf::from(if name == "DIAG_BUILD_CACHE" { "/c" } else { "/x" }));
         assert_eq!(choose_root(&own), Some(PathBuf::from("/c")));
         assert_eq!(choose_root(&|_| Some(PathBuf::new())), None);

@@ -23,10 +23,10 @@ pub(super) fn provoke(variant: &str) -> anyhow::Result<Provoked> {
         "inodes" => inodes(base),
         "fallocate" => fallocate(base),
         "overlay" => {
-            for dir in ["lower", "upper", "work", "merged"] {
+            for dir in ["lower", "upper", "scratch", "merged"] {
                 fs::create_dir(base.join(dir)).with_context(|| format!("cannot create {dir}"))?;
             }
-            let options = "lowerdir=/tmp/lower,upperdir=/tmp/upper,workdir=/tmp/work";
+            let options = "lowerdir=/tmp/lower,upperdir=/tmp/upper,workdir=/tmp/scratch";
             mount(Some("overlay"), &base.join("merged"), Some("overlay"), MsFlags::empty(), Some(options))
                 .context("cannot mount an overlay")?;
             blocks(&base.join("merged"))

@@ -11,7 +11,9 @@ pub(super) mod net_testing;
 pub(super) mod overlays;
 pub(super) mod remedies;
 pub(super) mod rights;
+pub(super) mod several;
 pub(super) mod signs;
+pub(super) mod sticky;
 pub(super) mod switch;
 pub(super) mod tasks;
 #[cfg(test)]

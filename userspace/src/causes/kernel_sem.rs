@@ -1,17 +1,14 @@
 //! System V semaphores: a number of kernel.sem is used up.
 
-use super::case::{ceiling::Ceiling, remedies, switch::FILTER};
+use super::case::{
+    ceiling::Ceiling,
+    remedies,
+    several::{self, Row},
+    switch::FILTER,
+};
 use super::{Case, Cause, Fault, Proof};
 use crate::limits::ipc::{SEMMNI, SEMMNS, SEMMSL, SEMOPM};
-use crate::model::{Confidence, Errno, Remedy};
-
-/// A limit, the calls and the errno it shows itself as, and its words behind the number.
-struct Row {
-    ceiling: Ceiling,
-    calls: &'static [&'static str],
-    errno: Errno,
-    words: &'static str,
-}
+use crate::model::{Errno, Remedy};
 
 const ROWS: &[Row] = &[
     Row {
@@ -93,25 +90,9 @@ has an IPC namespace, and these numbers, of its own unless it shares the host's.
 };
 
 fn explain(case: &Case<'_>) -> Option<Proof> {
-    let (_, errno) = case.failure().syscall()?;
-    let mine = ROWS.iter().filter(|row| row.errno == errno && case.denied(row.calls, errno).is_some());
-    // The one that a reading convicts; where there is none, what is left of them.
-    let mut judged: Vec<_> = mine.filter_map(|row| Some((row, row.ceiling.judge(case)?))).collect();
-    judged.sort_by_key(|(_, judged)| std::cmp::Reverse(judged.confidence));
-    let alone = judged.len() == 1;
-    let (row, judged) = judged.into_iter().next()?;
-    let (used, most) = judged.numbers();
-    let limit = row.ceiling.limit;
-    let sentence = match judged.reached {
-        Some(_) => format!("{used} {}, and {} allows {most}.", row.words, limit.id),
-        None => format!("{} may be used up.", limit.id),
-    };
-    let mut proof = judged.proof(case, &row.ceiling, sentence);
+    let mut proof = several::convict(case, ROWS)?;
     // All numbers stand in one file, which has the knob's name.
     (proof.knob.name, proof.knob.path) = ("kernel.sem".into(), "/proc/sys/kernel/sem".into());
-    if !alone && proof.limit.is_none() {
-        proof.confidence = proof.confidence.min(Confidence::Possible);
-    }
     Some(proof)
 }
 
@@ -134,16 +115,11 @@ fn remedy(_: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::causes::case::testing::{judge_with, over, valued};
-    use crate::model::Reading;
+    use crate::causes::case::testing::{judge_alone, judge_with, over, valued};
+    use crate::model::{Confidence, Reading};
 
     fn judged(call: &str, errno: Errno, reading: Reading) -> Option<Confidence> {
-        // Readings of the others show room, as the probe reads them all.
-        let mut readings: Vec<Reading> =
-            CAUSE.reads.iter().map(|limit| over(limit, 0, u64::MAX, 1)).collect();
-        readings.retain(|r| r.limit != reading.limit);
-        readings.push(reading);
-        judge_with(&CAUSE, &valued(call, errno, &[], &[], readings)).map(|f| f.confidence)
+        judge_alone(&CAUSE, call, errno, reading)
     }
 
     #[test]

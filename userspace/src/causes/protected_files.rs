@@ -1,7 +1,7 @@
 //! A file or fifo of another user in a shared folder, opened with O_CREAT.
 
 use super::case::{
-    remedies,
+    sticky,
     switch::{FILTER, Switch},
 };
 use super::{Case, Cause, Fault, Proof};
@@ -12,18 +12,7 @@ const SWITCH: Switch = Switch {
     exempt: 0,
     exempts: "",
     deciders: &["may_create_in_sticky"],
-    callers: &[
-        "do_sys_openat2",
-        "do_filp_open",
-        "do_file_open",
-        "path_openat",
-        "open_last_lookups",
-        "do_open",
-        "walk_component",
-        "link_path_walk",
-        "path_lookupat",
-        "filename_lookup",
-    ],
+    callers: sticky::CALLERS,
 };
 
 const FIFOS: Switch = Switch { name: "fs.protected_fifos", ..SWITCH };
@@ -62,52 +51,28 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
         return None;
     }
     let found = case.state("sticky file");
-    // EACCES has many causes: without the object or the function itself nothing points here.
-    if found.is_none() && case.verdict(SWITCH.deciders).is_none() {
-        return None;
-    }
     let object = found.map_or("", |s| s.of.as_str());
     let sentence =
         format!("{object} is the file of another user in a sticky folder, and {} forbids it.", SWITCH.name);
     // A fifo has a switch of its own, of the same meaning.
     let fifo = found.is_some_and(|s| s.value == "fifo");
     let switch = if fifo { &FIFOS } else { &SWITCH };
-    switch.judge(case, |v| v != 0, sentence)
+    sticky::judge(case, switch, found.is_some(), sentence)
 }
 
 fn remedy(_: &Case<'_>, _: &Proof) -> Vec<Remedy> {
-    let mut all = vec![remedies::step(
-        "now",
-        "chown the object to the user that opens it, or put it into a folder that is not shared",
-        "no privilege needed on the host",
-        "none",
-    )];
-    all.extend(remedies::sysctl(
-        SWITCH.name,
-        "0",
-        Some("1"),
-        "for the whole machine; opens an old class of attacks in /tmp",
-    ));
-    all
+    sticky::remedy(&SWITCH)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::causes::case::testing::{judge_with, valued};
+    use crate::causes::case::testing::{judge_with, state, valued};
     use crate::model::Confidence;
 
     fn judged(value: u64, known: bool) -> Option<Confidence> {
         let mut i = valued("openat", Errno::EACCES, &[("flags", 0o101)], &[(SWITCH.name, value)], vec![]);
-        i.facts.extend(known.then(|| {
-            crate::model::Fact::State(crate::model::State {
-                name: "sticky file".into(),
-                of: "/tmp/x".into(),
-                value: "regular".into(),
-                source: String::new(),
-                after_ns: 1,
-            })
-        }));
+        i.facts.extend(known.then(|| state("sticky file", "/tmp/x", "regular")));
         judge_with(&CAUSE, &i).map(|f| f.confidence)
     }
 

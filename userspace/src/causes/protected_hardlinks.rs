@@ -78,20 +78,12 @@ fn remedy(_: &Case<'_>, _: &Proof) -> Vec<Remedy> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::causes::case::testing::{judge_with, valued};
+    use crate::causes::case::testing::{judge_with, state, valued};
     use crate::model::Confidence;
 
     fn judged(value: u64, source: Option<&str>) -> Option<Confidence> {
         let mut i = valued("link", Errno::EPERM, &[], &[(SWITCH.name, value), ("CapEff", 0)], vec![]);
-        i.facts.extend(source.map(|value| {
-            crate::model::Fact::State(crate::model::State {
-                name: "link source".into(),
-                of: "/f".into(),
-                value: value.into(),
-                source: String::new(),
-                after_ns: 1,
-            })
-        }));
+        i.facts.extend(source.map(|value| state("link source", "/f", value)));
         judge_with(&CAUSE, &i).map(|f| f.confidence)
     }
 

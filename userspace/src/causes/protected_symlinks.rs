@@ -1,7 +1,7 @@
 //! A symbolic link of another user in a shared folder.
 
 use super::case::{
-    remedies,
+    sticky,
     switch::{FILTER, Switch},
 };
 use super::{Case, Cause, Fault, Proof};
@@ -12,18 +12,7 @@ const SWITCH: Switch = Switch {
     exempt: 0,
     exempts: "",
     deciders: &["may_follow_link", "pick_link", "step_into", "step_into_slowpath"],
-    callers: &[
-        "do_sys_openat2",
-        "do_filp_open",
-        "do_file_open",
-        "path_openat",
-        "open_last_lookups",
-        "do_open",
-        "walk_component",
-        "link_path_walk",
-        "path_lookupat",
-        "filename_lookup",
-    ],
+    callers: sticky::CALLERS,
 };
 
 pub(super) static CAUSE: Cause = Cause {
@@ -54,51 +43,27 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
     let calls: &[&str] = &["open", "openat", "openat2", "creat", "execve", "stat", "newfstatat", "statx"];
     case.denied(calls, Errno::EACCES)?;
     let found = case.state("sticky link");
-    // EACCES has many causes: without the object or the function itself nothing points here.
-    if found.is_none() && case.verdict(SWITCH.deciders).is_none() {
-        return None;
-    }
     let object = found.map_or("", |s| s.of.as_str());
     let sentence = format!(
         "{object} is the symbolic link of another user in a sticky folder, and {} forbids it.",
         SWITCH.name
     );
-    SWITCH.judge(case, |v| v != 0, sentence)
+    sticky::judge(case, &SWITCH, found.is_some(), sentence)
 }
 
 fn remedy(_: &Case<'_>, _: &Proof) -> Vec<Remedy> {
-    let mut all = vec![remedies::step(
-        "now",
-        "chown the object to the user that opens it, or put it into a folder that is not shared",
-        "no privilege needed on the host",
-        "none",
-    )];
-    all.extend(remedies::sysctl(
-        SWITCH.name,
-        "0",
-        Some("1"),
-        "for the whole machine; opens an old class of attacks in /tmp",
-    ));
-    all
+    sticky::remedy(&SWITCH)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::causes::case::testing::{judge_with, valued};
+    use crate::causes::case::testing::{judge_with, state, valued};
     use crate::model::Confidence;
 
     fn judged(value: u64, known: bool) -> Option<Confidence> {
         let mut i = valued("openat", Errno::EACCES, &[], &[(SWITCH.name, value)], vec![]);
-        i.facts.extend(known.then(|| {
-            crate::model::Fact::State(crate::model::State {
-                name: "sticky link".into(),
-                of: "/tmp/x".into(),
-                value: "regular".into(),
-                source: String::new(),
-                after_ns: 1,
-            })
-        }));
+        i.facts.extend(known.then(|| state("sticky link", "/tmp/x", "regular")));
         judge_with(&CAUSE, &i).map(|f| f.confidence)
     }
 

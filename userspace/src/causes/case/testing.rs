@@ -5,9 +5,9 @@ use super::tasks::POLICY;
 use crate::causes::Cause;
 use crate::limits::{Limit, tasks};
 use crate::model::{
-    Abi, Arg, ArgValue, Errno, FIRST_USER_NAMESPACE, Fact, Failure, FailureKind, Filters, Finding, Host,
-    Identity, Incident, MountSeen, ObjectKind, PathObject, Permissions, Place, PlaceKind, PlaceMount,
-    Reading, Stamp, State, Taken, Task,
+    Abi, Arg, ArgValue, Confidence, Errno, FIRST_USER_NAMESPACE, Fact, Failure, FailureKind, Filters,
+    Finding, Host, Identity, Incident, MountSeen, ObjectKind, PathObject, Permissions, Place, PlaceKind,
+    PlaceMount, Reading, Stamp, State, Taken, Task,
 };
 
 pub(in crate::causes) fn reading(limit: &Limit, usage: u64, ceiling: u64) -> Reading {
@@ -98,6 +98,19 @@ pub(in crate::causes) fn valued(
 /// A reading that is over its ceiling by what the call adds.
 pub(in crate::causes) fn over(limit: &Limit, usage: u64, ceiling: u64, adds: u64) -> Reading {
     Reading { adds: Some(adds), ..reading(limit, usage, ceiling) }
+}
+
+/// What a cause makes of one reading, while those of its other limits show room, as the probe reads them all.
+pub(in crate::causes) fn judge_alone(
+    cause: &Cause,
+    call: &str,
+    errno: Errno,
+    reading: Reading,
+) -> Option<Confidence> {
+    let mut readings: Vec<Reading> = cause.reads.iter().map(|limit| over(limit, 0, u64::MAX, 1)).collect();
+    readings.retain(|other| other.limit != reading.limit);
+    readings.push(reading);
+    judge_with(cause, &valued(call, errno, &[], &[], readings)).map(|f| f.confidence)
 }
 
 /// Sets string and number arguments of the failed call.

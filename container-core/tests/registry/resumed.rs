@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use container_core::{Error, Image, PullEvent, PullOptions, Refusal};
 
@@ -98,11 +98,12 @@ fn a_blob_that_the_registry_changed_is_refused() {
     pull(&scene, &name, &digest).0.unwrap();
 }
 
-/// Passes connections on to a registry and cuts the first `cuts` that have carried this many bytes.
-fn cutting_proxy(registry: &str, cuts: usize, after: u64) -> String {
+/// Passes connections on to a registry, and breaks one off when `cut` says so of the bytes that it carried and that
+/// all connections carried.
+fn proxy(registry: &str, cut: impl Fn(u64, u64) -> bool + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let (registry, left) = (registry.to_owned(), Arc::new(AtomicUsize::new(cuts)));
+    let (registry, cut, all) = (registry.to_owned(), Arc::new(cut), Arc::new(AtomicU64::new(0)));
     // Ends with the test program: the listener has no other end.
     std::thread::spawn(move || {
         for client in listener.incoming().flatten() {
@@ -112,23 +113,20 @@ fn cutting_proxy(registry: &str, cuts: usize, after: u64) -> String {
                 let _ = std::io::copy(&mut up, &mut out);
                 let _ = out.shutdown(Shutdown::Both);
             });
-            let left = left.clone();
-            std::thread::spawn(move || pass_on(server, client, &left, after));
+            let (cut, all) = (cut.clone(), all.clone());
+            std::thread::spawn(move || pass_on(server, client, &all, &*cut));
         }
     });
     address
 }
 
-fn pass_on(mut server: TcpStream, mut client: TcpStream, left: &AtomicUsize, after: u64) {
+fn pass_on(mut server: TcpStream, mut client: TcpStream, all: &AtomicU64, cut: &dyn Fn(u64, u64) -> bool) {
     let mut buffer = [0; 16 * 1024];
     let mut carried = 0;
     while let Ok(count @ 1..) = server.read(&mut buffer) {
-        if client.write_all(&buffer[..count]).is_err() {
-            break;
-        }
         carried += count as u64;
-        let take = |left: usize| left.checked_sub(1);
-        if carried > after && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
+        let carried_in_all = all.fetch_add(count as u64, Ordering::Relaxed) + count as u64;
+        if cut(carried, carried_in_all) || client.write_all(&buffer[..count]).is_err() {
             break;
         }
     }
@@ -141,14 +139,22 @@ fn a_connection_that_breaks_off_is_taken_up_again() {
     let registry = Registry::open(&scene.dir.join("registry"));
     let digest = push(&scene, &registry.image("app:1"), &[base_layer(), large_layer()]).remove(1);
     let size = gzip(&large_layer()).len() as u64;
-    let proxy = cutting_proxy(&registry.address, 3, size / 5);
-    let (pulled, begun) = pull(&scene, &format!("{proxy}/app:1"), &digest);
+    let cuts = AtomicUsize::new(3);
+    let one_of_three = move |carried, _| {
+        let take = |left: usize| left.checked_sub(1);
+        carried > size / 5 && cuts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    };
+    let shaky = proxy(&registry.address, one_of_three);
+    let (pulled, begun) = pull(&scene, &format!("{shaky}/app:1"), &digest);
     pulled.unwrap();
     assert!(begun.len() > 1 && begun.is_sorted() && begun.last() > Some(&0), "{begun:?}");
 
-    // One that always breaks off is given up, and what came is kept for the next pull.
-    scene.engine.remove_image(&format!("{proxy}/app:1")).unwrap();
-    let proxy = cutting_proxy(&registry.address, usize::MAX, 0);
-    let (refused, _) = pull(&scene, &format!("{proxy}/app:1"), &digest);
+    // One over which nothing comes any more is given up, and what came is kept for the next pull.
+    scene.engine.remove_image(&format!("{shaky}/app:1")).unwrap();
+    let dying = proxy(&registry.address, move |_, all| all > size / 2);
+    let (refused, _) = pull(&scene, &format!("{dying}/app:1"), &digest);
     assert!(matches!(refused, Err(Error::Pull { .. })), "{refused:?}");
+    let (pulled, begun) = pull(&scene, &registry.image("app:1"), &digest);
+    pulled.unwrap();
+    assert!(begun.first() > Some(&0), "{begun:?}");
 }

@@ -4,8 +4,19 @@
 use diag_abi::Symbols;
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader};
+use std::sync::OnceLock;
 
 const KALLSYMS: &str = "/proc/kallsyms";
+
+/// What every return that function_graph hooked passes through (arch/x86/kernel/ftrace_64.S).
+pub(in crate::capture) const RETURN_HOOK: &str = "return_to_handler";
+
+/// Behind this is no code (the linker script's own symbol).
+const END_OF_CODE: &str = "_etext";
+
+/// The return hook, as the first pass over the table found it: the table has more than a hundred thousand rows, and
+/// the kernel makes each of them anew for every reader.
+static HOOK: OnceLock<Option<u64>> = OnceLock::new();
 
 type Row = (&'static str, fn(&mut Symbols) -> &mut u64);
 
@@ -23,71 +34,94 @@ pub(super) type Addresses = HashMap<&'static str, u64>;
 
 /// Reads the running kernel's table. What it does not show stays 0; no table is as good as an empty one.
 pub(super) fn find(further: &[&'static str]) -> (Symbols, Addresses) {
-    let table = std::fs::File::open(KALLSYMS).map(|file| BufReader::with_capacity(1 << 16, file));
-    table.and_then(|table| parse(table, further)).unwrap_or((Symbols::NONE, Addresses::new()))
-}
-
-/// The address of a function of the kernel proper; `None` when the table hides it.
-pub(super) fn function(name: &str) -> Option<u64> {
-    let mut table = BufReader::with_capacity(1 << 16, std::fs::File::open(KALLSYMS).ok()?);
-    let mut line = String::new();
-    while table.read_line(&mut line).ok()? != 0 {
-        let mut words = line.split_ascii_whitespace();
-        if let (Some(address), Some("t" | "T"), Some(found)) = (words.next(), words.next(), words.next())
-            && found == name
-        {
-            return u64::from_str_radix(address, 16).ok().filter(|address| *address != 0);
-        }
-        line.clear();
-    }
-    None
-}
-
-/// Lines of `ffffffff9a0b1c2d d name [module]` (nm(1) letters). A module's variable, or a name that two
-/// files use, is not the one that is meant. Linux 7 shows variables with the letter of code: what such a letter
-/// has is a variable when it lies behind the code, which ends at `_etext`.
-fn parse(mut table: impl BufRead, further: &[&'static str]) -> io::Result<(Symbols, Addresses)> {
-    const END_OF_CODE: &str = "_etext";
     let names = VARIABLES.iter().map(|(name, _)| *name).chain(further.iter().copied());
-    let wanted: HashMap<&str, &'static str> = names.map(|name| (name, name)).collect();
-    // Whether its letter is one of variables, and its address; `None` for a name that stands twice.
-    let mut found: HashMap<&'static str, Option<(bool, u64)>> = HashMap::new();
-    let mut end_of_code = u64::MAX;
-    let mut line = String::new();
-    while table.read_line(&mut line)? != 0 {
-        let mut words = line.split_ascii_whitespace();
-        if let (Some(address), Some(kind), Some(name), None) =
-            (words.next(), words.next(), words.next(), words.next())
-            && let Some(address) = u64::from_str_radix(address, 16).ok().filter(|address| *address != 0)
-        {
-            if name == END_OF_CODE {
-                end_of_code = address;
-            } else if let Some(name) = wanted.get(name).filter(|_| "bBdDrRtT".contains(kind)) {
-                let data = !"tT".contains(kind);
-                found.entry(name).and_modify(|twice| *twice = None).or_insert(Some((data, address)));
+    let rows = Rows::read(names.chain([END_OF_CODE, RETURN_HOOK]));
+    let _ = HOOK.set(rows.function(RETURN_HOOK));
+    rows.variables()
+}
+
+/// The address of the return hook; `None` when the table hides it.
+pub(in crate::capture) fn return_hook() -> Option<u64> {
+    *HOOK.get_or_init(|| Rows::read([RETURN_HOOK]).function(RETURN_HOOK))
+}
+
+/// The rows of the table that have one of the wanted names: their letters (nm(1)) and addresses.
+#[derive(Default)]
+struct Rows(HashMap<&'static str, Vec<(u8, u64)>>);
+
+impl Rows {
+    fn read(names: impl IntoIterator<Item = &'static str>) -> Self {
+        let table = std::fs::File::open(KALLSYMS).map(|file| BufReader::with_capacity(1 << 16, file));
+        table.and_then(|table| Self::parse(table, names)).unwrap_or_default()
+    }
+
+    /// Lines of `ffffffff9a0b1c2d d name`, and `\t[module]` behind those of modules, which are not meant.
+    fn parse(mut table: impl BufRead, names: impl IntoIterator<Item = &'static str>) -> io::Result<Self> {
+        let wanted: HashMap<&[u8], &'static str> =
+            names.into_iter().map(|name| (name.as_bytes(), name)).collect();
+        // Most rows are told by their length alone.
+        let longest = wanted.keys().map(|name| name.len()).max().unwrap_or(0);
+        let mut lengths = vec![false; longest + 1];
+        wanted.keys().for_each(|name| lengths[name.len()] = true);
+        let mut rows = Self::default();
+        let mut line = Vec::new();
+        while table.read_until(b'\n', &mut line)? != 0 {
+            if let [address @ .., b' ', letter, b' '] = line.get(..19).unwrap_or_default()
+                && let name = line[19..].trim_ascii_end()
+                && lengths.get(name.len()) == Some(&true)
+                && let Some(name) = wanted.get(name)
+                && let Some(address) =
+                    str::from_utf8(address).ok().and_then(|a| u64::from_str_radix(a, 16).ok())
+                && address != 0
+                && b"bBdDrRtT".contains(letter)
+            {
+                rows.0.entry(name).or_default().push((*letter, address));
             }
+            line.clear();
         }
-        line.clear();
+        Ok(rows)
     }
-    let addresses: Addresses = found
-        .into_iter()
-        .filter_map(|(name, known)| known.map(|(data, address)| (name, data, address)))
-        .filter(|(_, data, address)| *data || *address >= end_of_code)
-        .map(|(name, _, address)| (name, address))
-        .collect();
-    let mut symbols = Symbols::NONE;
-    for (name, slot) in VARIABLES {
-        *slot(&mut symbols) = addresses.get(name).copied().unwrap_or(0);
+
+    fn function(&self, name: &str) -> Option<u64> {
+        self.0.get(name)?.iter().find(|(letter, _)| b"tT".contains(letter)).map(|(_, address)| *address)
     }
-    Ok((symbols, addresses))
+
+    /// A name that two files use is not the one that is meant. Linux 7 shows variables with the letter of code: what
+    /// such a letter has is a variable when it lies behind the code.
+    fn variables(&self) -> (Symbols, Addresses) {
+        let end_of_code = match self.0.get(END_OF_CODE).map(Vec::as_slice) {
+            Some([.., (_, address)]) => *address,
+            _ => u64::MAX,
+        };
+        let variable = |letter: u8, address: u64| {
+            b"bBdDrR".contains(&letter) || b"tT".contains(&letter) && address >= end_of_code
+        };
+        let alone = |(name, rows): (&&'static str, &Vec<(u8, u64)>)| match rows[..] {
+            [(letter, address)] if variable(letter, address) && *name != END_OF_CODE => {
+                Some((*name, address))
+            }
+            _ => None,
+        };
+        let addresses: Addresses = self.0.iter().filter_map(alone).collect();
+        let mut symbols = Symbols::NONE;
+        for (name, slot) in VARIABLES {
+            *slot(&mut symbols) = addresses.get(name).copied().unwrap_or(0);
+        }
+        (symbols, addresses)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(table: &str) -> Symbols {
-        parse(table.as_bytes(), &["nr_files"]).unwrap().0
+    fn read(table: &'static str, further: &[&'static str]) -> (Symbols, Addresses) {
+        let names = VARIABLES.iter().map(|(name, _)| *name).chain(further.iter().copied());
+        Rows::parse(table.as_bytes(), names.chain([END_OF_CODE])).unwrap().variables()
+    }
+
+    fn of(table: &'static str) -> Symbols {
+        read(table, &["nr_files"]).0
     }
 
     #[test]
@@ -108,7 +142,7 @@ mod tests {
     #[test]
     fn further_names_are_looked_up_in_the_same_pass() {
         let table = "ffffffff82000010 d nr_files\nffffffff82000020 d pid_max\n";
-        let (symbols, addresses) = parse(table.as_bytes(), &["nr_files", "pty_count"]).unwrap();
+        let (symbols, addresses) = read(table, &["nr_files", "pty_count"]);
         assert_eq!(symbols.pid_max, 0xffff_ffff_8200_0020);
         assert_eq!(addresses.get("nr_files"), Some(&0xffff_ffff_8200_0010));
         assert_eq!(addresses.get("pty_count"), None);
@@ -120,6 +154,14 @@ mod tests {
                         ffffffff81800000 T _etext\n\
                         ffffffff82000010 t sysctl_mount_max\n");
         assert_eq!(found, Symbols { sysctl_mount_max: 0xffff_ffff_8200_0010, ..Symbols::NONE });
+    }
+
+    #[test]
+    fn the_return_hook_is_a_function_of_the_kernel_proper() {
+        let hook = |table: &str| Rows::parse(table.as_bytes(), [RETURN_HOOK]).unwrap().function(RETURN_HOOK);
+        assert_eq!(hook("ffffffff81000010 T return_to_handler\n"), Some(0xffff_ffff_8100_0010));
+        assert_eq!(hook("ffffffffc0000010 t return_to_handler\t[module]\n"), None);
+        assert_eq!(hook("ffffffff82000010 d return_to_handler\n"), None);
     }
 
     #[test]

@@ -16,6 +16,7 @@
 //! (kernel/trace/trace_kprobe.c `within_notrace_func`).
 
 use crate::capture::account::Elsewhere;
+use crate::capture::symbols::{RETURN_HOOK, return_hook};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,9 +32,6 @@ pub(super) struct Sample {
     /// The stack pointer behind the return address: a caller's is higher than those of what it called.
     pub(super) stack: u64,
 }
-
-/// Where traced functions return to.
-pub(super) const RETURN_HOOK: &str = "return_to_handler";
 
 /// The samples' memory of all processors together, and what one gets at least and at most: powers of two.
 const TOTAL_BYTES: usize = 32 << 20;
@@ -99,8 +97,7 @@ impl Tap {
         if !cfg!(target_arch = "x86_64") {
             return Err("written for x86-64 alone".into());
         }
-        let address = crate::capture::symbols::function(RETURN_HOOK)
-            .ok_or_else(|| format!("/proc/kallsyms does not show {RETURN_HOOK}"))?;
+        let address = return_hook().ok_or_else(|| format!("/proc/kallsyms does not show {RETURN_HOOK}"))?;
         // SAFETY: asks for a number.
         let cpus = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_CONF) };
         let cpus = i32::try_from(cpus).unwrap_or(1).max(1);

@@ -12,7 +12,7 @@ use crate::capture::{
     btf::prototypes,
     clock,
     engine::{self, EngineLog},
-    engines::Engines,
+    engines::{Engines, Program, daemons},
     errno_watch::{CaptureError, ErrnoWatch, Scope},
     ftrace::{GraphCapture, GraphSpec, families},
     sampler,
@@ -104,7 +104,10 @@ impl Pipeline {
         let mut watch = ErrnoWatch::start(if spec.tree.is_some() { Scope::Tree } else { Scope::Machine })?;
         let (errno_watch, mount_count, _) = watch.state();
         let (kills, io_uring, netlink) = watch.silent();
-        let (graphs, source) = match arm(spec) {
+        let root = Root::default();
+        // Work for one command may be done by engines' daemons: they are followed beside it.
+        let daemons = if spec.tree.is_some() { daemons(&root) } else { vec![] };
+        let (graphs, source) = match arm(spec, &root, &daemons) {
             Ok(tracing) => {
                 let source = tracing.capture.source();
                 (Some(tracing), Ok(source))
@@ -120,8 +123,7 @@ impl Pipeline {
             Some(tracing) => tracing.capture.returns().clone(),
             None => Availability::no("they come with function_graph"),
         };
-        let root = Root::default();
-        let beside = spec.tree.map(|_| Beside::follow(&root, &mut watch, &spec.words));
+        let beside = spec.tree.map(|_| Beside::follow(daemons, &mut watch, &spec.words));
         let daemons = match &beside {
             Some(beside) => beside.state(),
             None => Availability::no("the whole machine is watched"),
@@ -340,8 +342,8 @@ impl Pipeline {
 }
 
 /// Arms the tracer, or says why not. A machine-wide watch keeps to the mount family, whose functions rest
-/// on a machine that mounts nothing; one command's tree can afford all families.
-fn arm(spec: &Spec) -> Result<Tracing, String> {
+/// on a machine that mounts nothing; one command's tree, and the daemons beside it, can afford all families.
+fn arm(spec: &Spec, root: &Root, daemons: &[Program]) -> Result<Tracing, String> {
     if !spec.graphs {
         return Err("switched off by --no-graph".into());
     }
@@ -354,7 +356,7 @@ fn arm(spec: &Spec) -> Result<Tracing, String> {
     };
     let mut graphs = GraphSpec::new(&families).with_returns();
     if let Some(pid) = spec.tree {
-        graphs = graphs.of_process(pid);
+        graphs = graphs.of_process(pid).and_threads(daemons.iter().flat_map(|daemon| daemon.threads(root)));
     }
     let mut capture = GraphCapture::arm(graphs).map_err(|e| e.to_string())?;
     let finished = capture.take_receiver().ok_or("the tracer's reader is gone")?;

@@ -8,7 +8,7 @@ use super::Pipeline;
 use crate::attribute::{Request, request_of};
 use crate::capture::{
     clock,
-    engines::{clients, daemons},
+    engines::{Program, clients},
     errno_watch::ErrnoWatch,
     interest::Table,
 };
@@ -34,8 +34,8 @@ pub(super) struct Beside {
 
 impl Beside {
     /// Follows every engine's daemon that runs. `words` are the command's own.
-    pub(super) fn follow(root: &Root, watch: &mut ErrnoWatch, words: &[String]) -> Self {
-        let followed = daemons(root).into_iter().filter(|daemon| watch.follow_beside(daemon.pid).is_ok());
+    pub(super) fn follow(daemons: Vec<Program>, watch: &mut ErrnoWatch, words: &[String]) -> Self {
+        let followed = daemons.into_iter().filter(|daemon| watch.follow_beside(daemon.pid).is_ok());
         Self {
             daemons: followed.map(|daemon| (daemon.pid, daemon.comm)).collect(),
             curated: Table::curated(),

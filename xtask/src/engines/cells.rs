@@ -7,6 +7,9 @@ use serde_json::json;
 use std::fs;
 use std::path::Path;
 
+/// GNU tail's name in the containers, where tail is busybox'.
+pub(super) const FOLLOWER: &str = "/bin/gnu-tail";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Engine {
     Docker,
@@ -92,6 +95,10 @@ enum Kind {
     Descriptors,
     Processors,
     Memory,
+    /// A sysctl that an application meets, not the engine: GNU tail follows a file.
+    Following(&'static str),
+    /// A v1 cgroup without a processor, in which the engine is told to make the container's own.
+    NoProcessors,
 }
 
 const fn limit(name: &'static str, causes: &'static [&'static str], kind: Kind) -> Limit {
@@ -119,22 +126,68 @@ pub(super) const LIMITS: &[Limit] = &[
     // Both say that CAP_SYS_RESOURCE is what is missing.
     limit("RLIMIT_NOFILE above the hard limit", &["rlimit-raise", "missing-capability"], Kind::Descriptors),
     limit("absent processors", &["cpuset-rules", "cgroup-value"], Kind::Processors),
+    limit("empty cpuset", &["cpuset-empty"], Kind::NoProcessors),
     limit("memory.max", &["memory-max"], Kind::Memory),
+    limit(
+        "fs.inotify.max_user_instances",
+        &["inotify-max-user-instances"],
+        Kind::Following("/proc/sys/fs/inotify/max_user_instances"),
+    ),
+    limit(
+        "fs.inotify.max_user_watches",
+        &["inotify-max-user-watches"],
+        Kind::Following("/proc/sys/fs/inotify/max_user_watches"),
+    ),
 ];
 
-/// Lowers what is the machine's; it goes back when the guard is dropped.
-pub(super) fn lower(limit: &Limit) -> Result<Option<Guard>> {
+/// What was made worse; dropping it makes it good.
+#[expect(dead_code, reason = "held, not read")]
+pub(super) enum Lowered {
+    Nothing,
+    Sysctl(Guard),
+    Cpuset(EmptyCpuset),
+}
+
+/// The v1 hierarchy of processors, and the cgroup in it that has none.
+const CPUSETS: &str = "/sys/fs/cgroup/cpuset";
+const EMPTY: &str = "/diag-engines-empty";
+
+pub(super) struct EmptyCpuset;
+
+impl EmptyCpuset {
+    fn make() -> Result<Self> {
+        let place = format!("{CPUSETS}{EMPTY}");
+        fs::create_dir(&place).with_context(|| format!("cannot make {place}"))?;
+        Ok(Self)
+    }
+}
+
+impl Drop for EmptyCpuset {
+    fn drop(&mut self) {
+        let place = Path::new(CPUSETS).join(EMPTY.trim_start_matches('/'));
+        // Engines leave theirs below it when they fail.
+        for below in fs::read_dir(&place).into_iter().flatten().flatten() {
+            let _ = fs::remove_dir(below.path());
+        }
+        let _ = fs::remove_dir(place);
+    }
+}
+
+/// Lowers what is the machine's.
+pub(super) fn lower(limit: &Limit) -> Result<Lowered> {
     let (file, value) = match limit.kind {
         Kind::Mounts(more) => {
             let mounts = fs::read_to_string("/proc/self/mountinfo")?.lines().count() as u64;
             ("/proc/sys/fs/mount-max", (mounts + more).to_string())
         }
         Kind::Sysctl(file, value) => (file, value.to_owned()),
-        _ => return Ok(None),
+        Kind::Following(file) => (file, "0".to_owned()),
+        Kind::NoProcessors => return Ok(Lowered::Cpuset(EmptyCpuset::make()?)),
+        _ => return Ok(Lowered::Nothing),
     };
     let guard = Guard::over(Path::new(file))?;
     fs::write(file, value).with_context(|| format!("cannot write {file}"))?;
-    Ok(Some(guard))
+    Ok(Lowered::Sysctl(guard))
 }
 
 /// The command line of a cell, or why there is none.
@@ -148,6 +201,8 @@ pub(super) fn words(
         // With their folder: ctr gives a container from a folder no PATH.
         Kind::Pids => ["/bin/sh", "-c", "sleep 0 & wait"].as_slice(),
         Kind::Memory => &["/bin/busybox", "tail", "/dev/zero"],
+        // As process 1 tail would not die of the signal.
+        Kind::Following(_) => &["/bin/sh", "-c", "timeout 1 /bin/gnu-tail -f /followed; exit 1"],
         _ => &["/bin/true"],
     };
     let options = match options(engine, &limit.kind) {
@@ -194,15 +249,20 @@ fn options(engine: Engine, kind: &Kind) -> Result<Vec<String>, &'static str> {
         (Kind::Namespaces(_), Engine::PodmanRunc | Engine::PodmanCrun | Engine::Diag) => {
             Err("it does not start as root of a child user namespace")
         }
-        (Kind::Mounts(_) | Kind::Sysctl(..) | Kind::Namespaces(_), _) => Ok(vec![]),
+        (Kind::Mounts(_) | Kind::Sysctl(..) | Kind::Namespaces(_) | Kind::Following(_), _) => Ok(vec![]),
+        (Kind::NoProcessors, _) if !Path::new(CPUSETS).is_dir() => Err("no v1 hierarchy of processors here"),
         (_, Engine::Bwrap | Engine::Unshare) => Err("it has no such option"),
         (_, Engine::Runc | Engine::Crun) => Ok(vec![]),
+        (Kind::NoProcessors, Engine::Ctr) => Ok(vec!["--cgroup".into(), format!("{EMPTY}/ctr")]),
+        (Kind::NoProcessors, Engine::Docker | Engine::PodmanRunc | Engine::PodmanCrun) => {
+            Ok(vec!["--cgroup-parent".into(), EMPTY.into()])
+        }
+        (Kind::NoProcessors, Engine::Diag) => Err("it has no such option"),
         (Kind::Memory, Engine::Ctr) => option("--memory-limit 16777216"),
         (_, Engine::Ctr) => Err("it has no such option"),
         (Kind::Pids, _) => option("--pids-limit=1"),
         (Kind::Descriptors, Engine::Diag) => option("--ulimit nofile=1073741000:1073741000"),
         (Kind::Descriptors, _) => option("--ulimit nofile=1073741000:1073741000"),
-        (Kind::Processors, Engine::Diag) => Err("it has no such option"),
         (Kind::Processors, _) => option("--cpuset-cpus=4000"),
         (Kind::Memory, Engine::Diag) => option("--memory 16m"),
         (Kind::Memory, _) => option("--memory=16m"),
@@ -225,6 +285,7 @@ fn bundle(scene: &Scene, kind: &Kind, inside: &[&str], name: &str) -> Result<Str
         }
         Kind::Pids => config["linux"]["resources"]["pids"] = json!({ "limit": 1 }),
         Kind::Processors => config["linux"]["resources"]["cpu"] = json!({ "cpus": "4000" }),
+        Kind::NoProcessors => config["linux"]["cgroupsPath"] = json!(format!("{EMPTY}/{name}")),
         Kind::Memory => config["linux"]["resources"]["memory"] = json!({ "limit": 16 << 20 }),
         _ => {}
     }

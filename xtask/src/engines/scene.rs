@@ -1,7 +1,7 @@
 //! The engines' daemons, in folders of their own, with one image; all of it gone when dropped.
 
-use super::cells::{ENGINES, Engine};
-use crate::cache::Cache;
+use super::cells::{ENGINES, Engine, FOLLOWER};
+use super::inside::libraries_of;
 use crate::guest::die_with_parent;
 use crate::shell::{find_program, output_of};
 use anyhow::{Context, Result, bail};
@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const DEADLINE: Duration = Duration::from_secs(120);
-const APPLETS: [&str; 6] = ["sh", "true", "sleep", "tail", "echo", "cat"];
+const APPLETS: [&str; 7] = ["sh", "true", "sleep", "tail", "echo", "cat", "timeout"];
 
 pub(super) struct Scene {
     pub(super) diag: PathBuf,
@@ -26,18 +26,19 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    pub(super) fn start(cache: &Cache, diag: PathBuf) -> Result<Self> {
+    pub(super) fn start(busybox: &Path, diag: PathBuf) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("de").tempdir()?;
         let mut scene = Self { diag, dir, daemons: vec![], names: Cell::new(0) };
         let bin = scene.dir.path().join("rootfs/bin");
         fs::create_dir_all(&bin)?;
-        fs::copy(cache.busybox(), bin.join("busybox"))?;
+        fs::copy(busybox, bin.join("busybox"))?;
         for applet in APPLETS {
             symlink("busybox", bin.join(applet))?;
         }
         for folder in ["proc", "dev", "sys", "tmp"] {
             fs::create_dir_all(scene.dir.path().join("rootfs").join(folder))?;
         }
+        scene.add_follower()?;
         if scene.missing(Engine::Docker).is_none() {
             let (root, exec, pid, socket) =
                 (scene.at("d"), scene.at("x"), scene.at("p"), scene.docker_host());
@@ -61,6 +62,19 @@ impl Scene {
         let rootfs = scene.at("rootfs");
         output_of(Command::new(&scene.diag).args(["import", &rootfs, "bb"]).envs(scene.environment()))?;
         Ok(scene)
+    }
+
+    /// GNU tail, which follows a file by inotify(7), the libraries it is linked with, and a file to follow.
+    fn add_follower(&self) -> Result<()> {
+        fs::write(self.dir.path().join("rootfs/followed"), "")?;
+        let Some(tail) = find_program("tail") else { return Ok(()) };
+        let libraries = libraries_of(&tail)?.into_iter().map(|library| (library.clone(), library));
+        for (from, to) in libraries.chain([(tail, PathBuf::from(FOLLOWER))]) {
+            let to = self.dir.path().join("rootfs").join(to.strip_prefix("/").unwrap_or(&to));
+            fs::create_dir_all(to.parent().unwrap_or(&to))?;
+            fs::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
+        }
+        Ok(())
     }
 
     pub(super) fn at(&self, name: &str) -> String {
@@ -117,9 +131,14 @@ impl Scene {
         let mut words: Vec<String> = match engine {
             Engine::Docker => {
                 let socket = self.docker_host();
-                ["docker", "-H", &socket, "run", "--rm", "--name", name, "--network=none"]
+                let mut words = ["docker", "-H", &socket, "run", "--rm", "--name", name, "--network=none"]
                     .map(str::to_owned)
-                    .to_vec()
+                    .to_vec();
+                // dockerd insists on loading its own profile where the kernel has AppArmor.
+                if find_program("apparmor_parser").is_none() {
+                    words.extend(["--security-opt", "apparmor=unconfined"].map(str::to_owned));
+                }
+                words
             }
             Engine::PodmanRunc | Engine::PodmanCrun => {
                 let mut words = self.podman(if engine == Engine::PodmanRunc { "runc" } else { "crun" });

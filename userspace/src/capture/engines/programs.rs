@@ -19,6 +19,15 @@ pub struct Program {
     pub host: Option<String>,
 }
 
+impl Program {
+    /// The numbers of its threads now, of which any may do a client's work.
+    pub fn threads(&self, root: &Root) -> Vec<u32> {
+        let folder = root.join("proc").join(self.pid.to_string()).join("task");
+        let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+    }
+}
+
 pub fn daemons(root: &Root) -> Vec<Program> {
     running(root, DAEMONS)
 }
@@ -59,13 +68,14 @@ mod tests {
             (9, "containerd-shim", b""),
         ] {
             let folder = dir.path().join(format!("proc/{pid}"));
-            fs::create_dir_all(&folder).unwrap();
+            fs::create_dir_all(folder.join("task").join((pid + 100).to_string())).unwrap();
             fs::write(folder.join("comm"), format!("{comm}\n")).unwrap();
             fs::write(folder.join("cmdline"), line).unwrap();
             fs::write(folder.join("environ"), b"A=B\0DOCKER_HOST=unix:///x\0").unwrap();
         }
         let root = Root::at(dir.path());
         let pids = |programs: Vec<Program>| programs.iter().map(|p| p.pid).collect::<Vec<_>>();
+        assert_eq!(daemons(&root)[0].threads(&root), [107]);
         assert_eq!(pids(daemons(&root)), [7]);
         let found = clients(&root);
         assert_eq!(found[0].words, ["docker", "run", "bb"]);

@@ -101,6 +101,14 @@ impl GraphSpec {
     pub fn of_process(mut self, pid: u32) -> Self {
         self.pids = vec![pid];
         self.follow = true;
+        // Every system call of an engine's start, written faster than text is read.
+        self.buffer_kb = buffer_kb(128, 16);
+        self
+    }
+
+    /// And to these threads, and whatever they start.
+    pub fn and_threads(mut self, threads: impl IntoIterator<Item = u32>) -> Self {
+        self.pids.extend(threads);
         self
     }
 }
@@ -113,7 +121,7 @@ impl Default for GraphSpec {
             roots: Vec::new(),
             pids: Vec::new(),
             follow: false,
-            buffer_kb: default_buffer_kb(),
+            buffer_kb: buffer_kb(32, 2),
             returns: false,
             tracefs: None,
             run_dir: RUN_DIR.into(),
@@ -121,12 +129,11 @@ impl Default for GraphSpec {
     }
 }
 
-/// 32 MiB for the machine: a mount is some 50 events of 40 bytes, so even a hundred cpus hold hundreds
-/// of calls each between two looks of the reader.
-fn default_buffer_kb() -> u32 {
-    const TOTAL_KB: usize = 32 * 1024;
+/// For one cpu, of so many MiB for the machine, and at most so many. A mount is some 50 events of 40 bytes, so with
+/// 32 even a hundred cpus hold hundreds of calls each between two looks of the reader.
+fn buffer_kb(total_mib: usize, most_mib: usize) -> u32 {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    (TOTAL_KB / cpus).clamp(128, 2048) as u32
+    (total_mib * 1024 / cpus).clamp(128, most_mib * 1024) as u32
 }
 
 /// Whether function_graph can be armed here, found out by arming it for one function.

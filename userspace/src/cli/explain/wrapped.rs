@@ -14,6 +14,9 @@ use anyhow::Context;
 use std::{ffi::OsString, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// What is still to be read when the command has ended: a blink on a real processor, much on an emulated one.
+const LONGEST_BACKLOG: Duration = Duration::from_secs(30);
+
 /// Runs a command under watch from its first instruction on.
 pub(super) fn run(words: &[OsString], json: bool, graphs: bool, global: &Global) -> anyhow::Result<Evidence> {
     // Before any thread exists, so that the fork is a plain one.
@@ -46,7 +49,7 @@ pub(super) fn run(words: &[OsString], json: bool, graphs: bool, global: &Global)
             }
         };
         events.extend(
-            pipeline.finish(Duration::from_secs(10)).await.context("reading from the kernel failed")?,
+            pipeline.finish(LONGEST_BACKLOG).await.context("reading from the kernel failed")?,
         );
         let program = plain[0].rsplit('/').next().unwrap_or_default();
         let mut host = pipeline.host().clone();

@@ -170,9 +170,10 @@ fn verdict(
 ) -> Verdict {
     let incident = &answer["incidents"][0];
     if code == Some(0) || incident.is_null() {
+        let why = if limit.is_filled_by_engines() { "it fills the cgroup from its parent" } else { last };
         return Verdict::NotHere(format!(
             "it starts all the same: {}",
-            if last.is_empty() { "no error" } else { last }
+            if why.is_empty() { "no error" } else { why }
         ));
     }
     if incident["failure"]["kind"] == "userspace-text" {

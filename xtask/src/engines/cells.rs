@@ -83,6 +83,11 @@ impl Limit {
     pub(super) fn is_compared_by_engines(&self) -> bool {
         matches!(self.kind, Kind::Processors)
     }
+
+    /// Runtimes give a cgroup without processors those of its parent before they use it.
+    pub(super) fn is_filled_by_engines(&self) -> bool {
+        matches!(self.kind, Kind::NoProcessors)
+    }
 }
 
 enum Kind {
@@ -201,8 +206,10 @@ pub(super) fn words(
         // With their folder: ctr gives a container from a folder no PATH.
         Kind::Pids => ["/bin/sh", "-c", "sleep 0 & wait"].as_slice(),
         Kind::Memory => &["/bin/busybox", "tail", "/dev/zero"],
-        // As process 1 tail would not die of the signal.
-        Kind::Following(_) => &["/bin/sh", "-c", "timeout 1 /bin/gnu-tail -f /followed; exit 1"],
+        // In /dev, a tmpfs: GNU tail takes an overlay for a remote file system, on which it does not ask for inotify.
+        Kind::Following(_) => {
+            &["/bin/sh", "-c", ": > /dev/followed; sleep 1 & gnu-tail -f --pid=$! /dev/followed; exit 1"]
+        }
         _ => &["/bin/true"],
     };
     let options = match options(engine, &limit.kind) {
@@ -263,6 +270,7 @@ fn options(engine: Engine, kind: &Kind) -> Result<Vec<String>, &'static str> {
         (Kind::Pids, _) => option("--pids-limit=1"),
         (Kind::Descriptors, Engine::Diag) => option("--ulimit nofile=1073741000:1073741000"),
         (Kind::Descriptors, _) => option("--ulimit nofile=1073741000:1073741000"),
+        (Kind::Processors, Engine::Diag) => option("--cpuset-cpus=1000"),
         (Kind::Processors, _) => option("--cpuset-cpus=4000"),
         (Kind::Memory, Engine::Diag) => option("--memory 16m"),
         (Kind::Memory, _) => option("--memory=16m"),

@@ -64,9 +64,8 @@ impl Scene {
         Ok(scene)
     }
 
-    /// GNU tail, which follows a file by inotify(7), the libraries it is linked with, and a file to follow.
+    /// GNU tail, which follows a file by inotify(7), and the libraries it is linked with.
     fn add_follower(&self) -> Result<()> {
-        fs::write(self.dir.path().join("rootfs/followed"), "")?;
         let Some(tail) = find_program("tail") else { return Ok(()) };
         let libraries = libraries_of(&tail)?.into_iter().map(|library| (library.clone(), library));
         for (from, to) in libraries.chain([(tail, PathBuf::from(FOLLOWER))]) {

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// GNU tail's name in the containers, where tail is busybox'.
 pub(super) const FOLLOWER: &str = "/bin/gnu-tail";
@@ -155,6 +156,7 @@ pub(super) enum Lowered {
 
 /// The v1 hierarchy of processors, and the cgroup in it that has none.
 const CPUSETS: &str = "/sys/fs/cgroup/cpuset";
+const CLEANING: Duration = Duration::from_secs(10);
 const EMPTY: &str = "/diag-engines-empty";
 
 pub(super) struct EmptyCpuset;
@@ -162,20 +164,32 @@ pub(super) struct EmptyCpuset;
 impl EmptyCpuset {
     fn make() -> Result<Self> {
         let place = format!("{CPUSETS}{EMPTY}");
-        fs::create_dir(&place).with_context(|| format!("cannot make {place}"))?;
-        Ok(Self)
+        let made = fs::create_dir(&place).with_context(|| format!("cannot make {place}"));
+        made.map(|()| Self)
     }
 }
 
 impl Drop for EmptyCpuset {
     fn drop(&mut self) {
-        let place = Path::new(CPUSETS).join(EMPTY.trim_start_matches('/'));
-        // Engines leave theirs below it when they fail.
-        for below in fs::read_dir(&place).into_iter().flatten().flatten() {
-            let _ = fs::remove_dir(below.path());
+        let deadline = Instant::now() + CLEANING;
+        // Engines make one of that name in every hierarchy, and their monitors end a moment later.
+        for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+            let place = hierarchy.path().join(EMPTY.trim_start_matches('/'));
+            while !remove_cgroups(&place) && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(50));
+            }
         }
-        let _ = fs::remove_dir(place);
     }
+}
+
+/// Whether the cgroup and what is below it are gone.
+fn remove_cgroups(place: &Path) -> bool {
+    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_cgroups(&entry.path());
+        }
+    }
+    fs::remove_dir(place).is_ok() || !place.exists()
 }
 
 /// Lowers what is the machine's.

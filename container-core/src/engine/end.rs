@@ -106,6 +106,7 @@ impl Engine {
     /// folder away is the moment at which it is gone; what a kill leaves after that is swept.
     pub(super) fn remove_locked(&self, bundle: &Bundle, config: &Config, lock: Lock) -> Result<(), Error> {
         let container = &config.container;
+        self.observer.step(container, Step::RemoveFiles);
         let maker = Maker::current(&ProcessId::current());
         let gone = self.store.containers().join(maker.being_deleted(&container.id));
         let store_lock = self.store.lock()?;

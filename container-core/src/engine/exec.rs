@@ -5,7 +5,7 @@ use nix::sched::CloneFlags;
 use serde::{Deserialize, Serialize};
 
 use super::Engine;
-use crate::cgroup::{Cgroup, Hierarchies};
+use crate::cgroup::{Cgroup, home};
 use crate::error::{Error, LaunchError, StepError};
 use crate::events::EventKind;
 use crate::isolate::privileges::Privileges;
@@ -79,7 +79,8 @@ impl Engine {
             if !init.is_alive() {
                 return Err(StepError::here(Step::OpenPidfd, "pidfd_open", init.pid, Errno::ESRCH));
             }
-            let cgroup = Cgroup::of(&Hierarchies::find()?, container.id()).entered_with(&own.limits);
+            let cgroup =
+                Cgroup::of(&home::of_bundle(bundle.dir())?, container.id()).entered_with(&own.limits);
             let user_namespace =
                 own.user_namespace.as_ref().map_or(CloneFlags::empty(), |_| CloneFlags::CLONE_NEWUSER);
             let meeting = Meeting { attach, terminal: spec.tty, owner: account.identity.uid, user_namespace };

@@ -158,6 +158,13 @@ pub(crate) fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> Result<()
         .map(drop)
 }
 
+/// Whether the caller is in a user namespace below the first one: whose map covers all ids there are,
+/// user_namespaces(7).
+pub(crate) fn in_user_namespace() -> bool {
+    let text = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    !text.is_empty() && !text.split_ascii_whitespace().eq(["0", "0", "4294967295"])
+}
+
 /// close_range(2): close every descriptor from `first` to `last`, both included. Kernel ≥ 5.9.
 ///
 /// # Safety

@@ -8,6 +8,7 @@
 mod churn;
 mod crash;
 mod crowd;
+mod delegated;
 mod hostile;
 mod images;
 mod load;

@@ -115,7 +115,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Verb::Repro(args) => repro::run(&args, &global),
         Verb::Doctor(args) => doctor::run(args, &global),
         Verb::Service(args) => service::run(&args, &global),
-        Verb::Engine(verb) => Ok(Outcome::Code(engine::dispatch(*verb, &global.root)?)),
+        Verb::Engine(verb) => Ok(Outcome::Code(engine::dispatch(*verb, &global.root, global.verbose > 0)?)),
     }
 }
 

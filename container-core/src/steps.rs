@@ -47,6 +47,7 @@ macro_rules! steps {
 }
 
 steps! {
+    BecomeUserRoot Engine "become root of a user namespace" ["unshare" "pipe2" "clone" "execve" "wait4" "write"] "Let a normal user do what root does, as far as it is his own business, user_namespaces(7)."
     RecordState Engine "record state" ["openat" "write" "fsync" "rename"] "Write the container's state file, before and after what it announces."
     RecordEvent Engine "record event" ["openat" "flock" "write"] "Append one line to the event log."
     FindCgroups Engine "find cgroup hierarchies" ["statfs" "openat"] "Learn where cgroup v2 and the v1 controllers are mounted."

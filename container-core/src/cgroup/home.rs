@@ -16,8 +16,8 @@ use super::hierarchy::{Controller, Hierarchies};
 use super::{make_dir, write};
 use crate::error::StepError;
 use crate::isolate::c_path;
+use crate::rootless;
 use crate::steps::Step;
-use crate::sys;
 
 /// The group into which the engine moves itself where it is in the way: v2 lets a group have processes or hand
 /// controllers down, not both (cgroups(7), "no internal processes").
@@ -53,7 +53,7 @@ impl Standing {
         }
         let is_open = |path: &Path| access(path, AccessFlags::W_OK).is_ok();
         // The first user namespace's root is told by the kernel why it may not; others do without.
-        if is_open(mount) || !sys::in_user_namespace() {
+        if is_open(mount) || !rootless::in_user_namespace() {
             return Some(mount.to_owned());
         }
         own.filter(|own| is_open(own) && is_open(&own.join("cgroup.procs")))

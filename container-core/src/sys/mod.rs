@@ -17,8 +17,8 @@ pub(crate) use bpf::{Instruction, attach_device_program, load_device_program};
 pub(crate) use descriptors::{receive_descriptor, send_descriptor};
 pub(crate) use mounts::{make_tree_read_only, map_tree, move_mount, open_tree_clone};
 pub(crate) use privilege::{
-    bound_capabilities, hide_from_inspection, keep_capabilities, load_seccomp_filter, no_new_privileges,
-    permitted_capabilities, set_capabilities, set_gid, set_groups, set_uid,
+    bound_capabilities, groups_are_closed, hide_from_inspection, keep_capabilities, load_seccomp_filter,
+    no_new_privileges, permitted_capabilities, set_capabilities, set_gid, set_groups, set_uid,
 };
 
 /// clone(2) flags above 32 bits: libc declares them as `c_int`, where they are cut off to zero.
@@ -156,13 +156,6 @@ pub(crate) fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> Result<()
     // SAFETY: integers and a null siginfo, which stands for "as kill(2) would fill it".
     check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, 0usize, 0) })
         .map(drop)
-}
-
-/// Whether the caller is in a user namespace below the first one: whose map covers all ids there are,
-/// user_namespaces(7).
-pub(crate) fn in_user_namespace() -> bool {
-    let text = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    !text.is_empty() && !text.split_ascii_whitespace().eq(["0", "0", "4294967295"])
 }
 
 /// close_range(2): close every descriptor from `first` to `last`, both included. Kernel ≥ 5.9.

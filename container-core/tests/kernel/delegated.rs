@@ -115,12 +115,13 @@ fn a_delegated_engine_stays_in_its_part_of_the_tree() {
         assert_eq!(delegated.processes("diag-engine"), [supervisor.pid.to_string()]);
     }
     // This process is somewhere else in the tree, and finds it all the same.
-    let exec = ExecSpec { args: vec!["/bin/sleep".into(), "1000".into()], ..ExecSpec::default() };
+    let script = "> /there; exec sleep 1000";
+    let exec =
+        ExecSpec { args: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(), ..ExecSpec::default() };
     let engine = scene.engine.clone();
     let visitor = std::thread::spawn(move || engine.exec("tenant", &exec, &Attach::nothing()).unwrap());
-    until("the command is not in the container's group", || {
-        delegated.processes(&format!("diag/{}", container.id())).len() == 2
-    });
+    until("the command does not run", || container.bundle.join("upper/there").exists());
+    assert_eq!(delegated.processes(&format!("diag/{}", container.id())).len(), 2);
     scene.engine.pause("tenant").unwrap();
     scene.engine.unpause("tenant").unwrap();
     scene.engine.remove("tenant", true).unwrap();

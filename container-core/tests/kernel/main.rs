@@ -17,6 +17,7 @@ mod paused;
 mod refused;
 mod restart;
 mod rights;
+mod rootless;
 mod running;
 mod saved;
 mod scene;

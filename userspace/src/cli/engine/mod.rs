@@ -37,7 +37,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use container_core::Engine;
+use container_core::{Engine, rootless};
 
 use super::outcome;
 
@@ -88,9 +88,33 @@ pub(super) enum EngineVerb {
     System(system::Args),
 }
 
+impl EngineVerb {
+    /// Whether it touches files or mounts that belong to a container's users, for which a normal user must be root in a
+    /// user namespace. What is left either only looks, or talks to processes, over which he has all rights outside it.
+    fn makes_or_removes(&self) -> bool {
+        !matches!(
+            self,
+            Self::Attach(_)
+                | Self::Exec(_)
+                | Self::Inspect(_)
+                | Self::Kill(_)
+                | Self::Logs(_)
+                | Self::Pause(_)
+                | Self::Stats(_)
+                | Self::Stop(_)
+                | Self::Unpause(_)
+                | Self::Wait(_)
+        )
+    }
+}
+
 /// Run a verb on the store at `root`; the exit code. `verbose` tells of each step afterwards.
 pub(super) fn dispatch(verb: EngineVerb, root: &Path, verbose: bool) -> anyhow::Result<i32> {
     let clock = verbose.then(|| Arc::new(timing::StepClock::start()));
+    if rootless::is_normal_user() && verb.makes_or_removes() {
+        // Nothing has started a thread yet.
+        rootless::enter().context("containers cannot be run as a normal user here")?;
+    }
     let engine = Engine::open(root).with_context(|| {
         let hint = failure::not_root().map(|hint| format!("; {hint}")).unwrap_or_default();
         format!("the engine's store {} cannot be opened (--root names another){hint}", root.display())

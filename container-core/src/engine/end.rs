@@ -118,6 +118,7 @@ impl Engine {
         fs::rename(bundle.dir(), &gone).map_err(failed("rename"))?;
         drop((store_lock, lock));
         self.record(container, EventKind::Removed)?;
+        self.observer.step(container, Step::RemoveFiles);
         fs::remove_dir_all(&gone).map_err(failed("unlinkat"))?;
         Ok(())
     }

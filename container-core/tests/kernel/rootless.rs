@@ -1,7 +1,7 @@
 //! Containers of a normal user: what works for him, and the sentences about what does not.
 
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -15,6 +15,8 @@ use crate::scene::{MACHINE, fill_rootfs, is_root};
 
 const HOME: &str = "DIAG_ROOTLESS_HOME";
 const WHAT: &str = "DIAG_ROOTLESS_WHAT";
+/// The first of 65536 ids that the machine's files give him in the second test.
+const FIRST: u32 = 300_000;
 /// Nobody's number on any machine, and in no subuid file.
 const USER: u32 = 54_321;
 
@@ -38,6 +40,9 @@ fn user() {
 }
 
 fn live(home: &Path, what: &str) {
+    if what == "ranges" {
+        return live_with_ranges(home);
+    }
     assert!(rootless::is_normal_user());
     let store = home.join("store");
     if what == "exec" {
@@ -89,23 +94,46 @@ fn live(home: &Path, what: &str) {
             engine.remove_image("busybox").unwrap();
             assert_eq!(engine.check().unwrap(), []);
         }
-        "limits" => {
-            let limits = Limits { pids: Some(10), ..Limits::default() };
-            print(
-                &engine
-                    .run(
-                        &Spec { limits, auto_remove: true, ..Spec::new("busybox", ["/bin/true"]) },
-                        &Attach::nothing(),
-                    )
-                    .unwrap_err(),
-            );
-        }
-        "bridge" => {
-            let spec = Spec { auto_remove: true, ..Spec::new("busybox", ["/bin/true"]) };
-            print(&engine.run(&connected(spec, &[]), &Attach::nothing()).unwrap_err());
-        }
+        "limits" | "bridge" => print(&refused(&engine, what)),
         other => panic!("{other}"),
     }
+}
+
+/// What a normal user cannot have.
+fn refused(engine: &Engine, what: &str) -> Error {
+    let plain = Spec { auto_remove: true, ..Spec::new("busybox", ["/bin/true"]) };
+    let spec = match what {
+        "limits" => Spec { limits: Limits { pids: Some(10), ..Limits::default() }, ..plain },
+        _ => connected(plain, &[]),
+    };
+    engine.run(&spec, &Attach::nothing()).unwrap_err()
+}
+
+/// In a mount namespace whose /etc knows him, and still as root: files of several users in the image.
+fn live_with_ranges(home: &Path) {
+    nix::unistd::setgroups(&[]).unwrap();
+    nix::unistd::setgid(USER.into()).unwrap();
+    nix::unistd::setuid(USER.into()).unwrap();
+    match rootless::enter() {
+        Ok(entered) => assert_eq!(entered, rootless::Entered::WithRanges),
+        Err(error) => panic!("{error}"),
+    }
+    let engine = Engine::open(home.join("store")).unwrap();
+    engine.import("busybox", &home.join("image")).unwrap();
+    let spec = Spec {
+        name: Some("other".into()),
+        user_name: Some("33:33".into()),
+        ..Spec::new(
+            "busybox",
+            ["/bin/sh", "-c", "echo $(id -u) $(stat -c %u:%g /etc/other) $(cat /etc/other)"],
+        )
+    };
+    assert_eq!(engine.run(&spec, &Attach::nothing()).unwrap().exit.code, Some(0));
+    let lines = engine.logs("other").unwrap().read_new().unwrap();
+    assert_eq!(lines[0].text, "33 33:33 secret");
+    engine.remove("other", false).unwrap();
+    engine.remove_image("busybox").unwrap();
+    assert_eq!(engine.check().unwrap(), []);
 }
 
 /// A home of the user's, with an image in it that is his.
@@ -173,4 +201,40 @@ fn a_normal_user_runs_containers() {
     let said = home.told("bridge");
     assert!(said.contains("a normal user's containers have --network none or host"), "{said}");
     home.told("remove");
+}
+
+#[test]
+fn ranges_of_ids_give_a_normal_user_others_in_his_containers() {
+    if !is_root() {
+        return;
+    }
+    let is_there = |path: &str| Path::new(path).exists();
+    if !["/etc/passwd", "/etc/subuid", "/etc/subgid", "/usr/bin/newuidmap", "/usr/bin/newgidmap"]
+        .into_iter()
+        .all(is_there)
+    {
+        println!("skipped: newuidmap or its files are not here");
+        return;
+    }
+    let _shared = MACHINE.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let home = Home::make("ranges");
+    let other = home.0.join("image/etc/other");
+    fs::write(&other, "secret\n").unwrap();
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o400)).unwrap();
+    chown(&other, Some(FIRST + 32), Some(FIRST + 32)).unwrap();
+    fs::write(home.0.join("passwd"), format!("someone:x:{USER}:{USER}::/:/bin/sh\n")).unwrap();
+    for file in ["subuid", "subgid"] {
+        fs::write(home.0.join(file), format!("someone:{FIRST}:65536\n")).unwrap();
+    }
+    // Only what runs below sees these files in /etc.
+    let script = "for file in passwd subuid subgid; do mount --bind $DIAG_ROOTLESS_HOME/$file /etc/$file || exit 1; done; exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command
+        .args(["-m", "--propagation", "private", "sh", "-c", script, "sh"])
+        .arg(std::env::current_exe().unwrap());
+    command.args(["--exact", "rootless::user", "--nocapture"]).env(HOME, &home.0).env(WHAT, "ranges");
+    let output = command.output().unwrap();
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
 }

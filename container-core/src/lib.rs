@@ -31,8 +31,9 @@
 //! `engine` (the calls) · `launch` (a start, from both sides) · `isolate` (what the child does to itself) · `cgroup` ·
 //! `image` · `network` · `terminal` · `store` · `events`, `log` over `lines` · `spec`, `container`, `lifecycle`, `error`, `steps` (the words).
 //!
-//! Needs Linux ≥ 5.10, root, and overlayfs; cgroup v1, v2 or both. A bridge network needs nf_tables, users of a
-//! container's own kernel 5.19; both say so where it is missing.
+//! Needs Linux ≥ 5.10, root, and overlayfs; cgroup v1, v2 or both. A normal user becomes root of a user namespace first
+//! ([`rootless`]). A bridge network needs nf_tables, users of a container's own kernel 5.19; both say so where it is
+//! missing.
 
 mod cgroup;
 mod clock;
@@ -50,6 +51,7 @@ pub mod log;
 mod network;
 mod observe;
 mod process;
+pub mod rootless;
 pub mod signal;
 mod spec;
 pub mod steps;

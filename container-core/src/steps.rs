@@ -47,6 +47,7 @@ macro_rules! steps {
 }
 
 steps! {
+    BecomeUserRoot Engine "become root of a user namespace" ["unshare" "pipe2" "clone" "execve" "wait4" "write"] "Let a normal user do what root does, as far as it is his own business, user_namespaces(7)."
     RecordState Engine "record state" ["openat" "write" "fsync" "rename"] "Write the container's state file, before and after what it announces."
     RecordEvent Engine "record event" ["openat" "flock" "write"] "Append one line to the event log."
     FindCgroups Engine "find cgroup hierarchies" ["statfs" "openat"] "Learn where cgroup v2 and the v1 controllers are mounted."
@@ -60,7 +61,7 @@ steps! {
     MountOverlay Engine "mount overlay rootfs" ["openat" "mount"] "Stack the image's layers and the container's own upper folder."
     ReservePort Engine "reserve published port" ["socket" "bind" "getsockname"] "Keep other programs from a port that leads into the container."
     RecordNetwork Engine "record network" ["openat" "flock" "read" "write" "rename"] "Give the container an address, before anything of its network exists."
-    WriteNames Engine "write name files" ["mkdir" "openat" "write"] "Its own /etc/hosts, /etc/hostname and /etc/resolv.conf."
+    WriteNames Engine "write name files" ["openat" "write"] "Its own /etc/hosts, /etc/hostname and /etc/resolv.conf."
     FillVolume Engine "fill volume" ["mkdir" "rename" "openat" "read" "write"] "Make the container's own volume, with what the image has in its place."
     OpenMountSource Engine "open mount source" ["open_tree" "newfstatat" "fstatfs" "mount_setattr"] "Take a copy of what is to be mounted into the container, attached nowhere yet."
     FindUser Engine "find user" ["openat2" "read"] "Look the user's name up in the container's /etc/passwd and /etc/group."

@@ -1,4 +1,5 @@
-//! Where the cgroup hierarchies are mounted, and which of them a container needs.
+//! Where the cgroup hierarchies are mounted, and which of them a container needs: then, where in them the engine makes
+//! its groups.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,6 +7,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FsType, statfs};
 
+use super::home::Standing;
 use crate::error::StepError;
 use crate::steps::Step;
 
@@ -63,11 +65,14 @@ impl Kind {
     }
 }
 
-/// The mount points. v1 controllers may share one (`cpu,cpuacct`), never with each other's name missing.
+/// The folders of the hierarchies below which the engine makes its groups: mostly the mount points. v1 controllers may
+/// share one (`cpu,cpuacct`), never with each other's name missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Hierarchies {
     unified: Option<PathBuf>,
     v1: Vec<(Controller, PathBuf)>,
+    /// Whether another process would find them somewhere else.
+    moved: bool,
 }
 
 impl Hierarchies {
@@ -76,7 +81,7 @@ impl Hierarchies {
     pub(crate) fn find() -> Result<Hierarchies, StepError> {
         let usual = Hierarchies::in_usual_places(Path::new("/sys/fs/cgroup"));
         if !usual.is_empty() {
-            return Ok(usual.needed());
+            return Ok(usual.needed().at_home(&Standing::read()));
         }
         let mountinfo = Path::new("/proc/self/mountinfo");
         let text = fs::read_to_string(mountinfo)
@@ -86,7 +91,42 @@ impl Hierarchies {
             let place = "/sys/fs/cgroup (no cgroup file system is mounted)";
             return Err(StepError::here(Step::FindCgroups, "statfs", place, Errno::ENOENT));
         }
-        Ok(found.needed())
+        Ok(found.needed().at_home(&Standing::read()))
+    }
+
+    /// From the mount points to the folders that the caller may use.
+    fn at_home(self, standing: &Standing) -> Hierarchies {
+        let mut homes = Hierarchies::default();
+        let mut take = |mount: &Path, controller: Option<Controller>| {
+            let home = standing.home(mount, controller);
+            homes.moved |= home.as_deref() != Some(mount);
+            home
+        };
+        homes.unified = self.unified.and_then(|mount| take(&mount, None));
+        let v1 = self.v1.into_iter();
+        homes.v1 = v1
+            .filter_map(|(controller, mount)| Some((controller, take(&mount, Some(controller))?)))
+            .collect();
+        homes
+    }
+
+    /// Whether everybody finds the same.
+    pub(super) fn is_usual(&self) -> bool {
+        !self.moved
+    }
+
+    /// `v2 FOLDER`, `memory FOLDER` … a line.
+    pub(super) fn from_lines(text: &str) -> Hierarchies {
+        let mut found = Hierarchies { moved: true, ..Hierarchies::default() };
+        for (name, path) in text.lines().filter_map(|line| line.split_once(' ')) {
+            let controller = Controller::ALL.into_iter().find(|controller| controller.name() == name);
+            match controller {
+                Some(controller) => found.v1.push((controller, PathBuf::from(path))),
+                None if name == Kind::V2.name() => found.unified = Some(PathBuf::from(path)),
+                None => {}
+            }
+        }
+        found
     }
 
     /// Where v2 is mounted a program decides about devices, and the v1 controller need not be entered.
@@ -98,7 +138,7 @@ impl Hierarchies {
 
     fn in_usual_places(base: &Path) -> Hierarchies {
         if has_type(base, CGROUP2_SUPER_MAGIC) {
-            return Hierarchies { unified: Some(base.to_owned()), v1: Vec::new() };
+            return Hierarchies { unified: Some(base.to_owned()), ..Hierarchies::default() };
         }
         let place = |names: &[&str], magic| {
             names.iter().map(|name| base.join(name)).find(|path| has_type(path, magic))
@@ -113,7 +153,7 @@ impl Hierarchies {
                 place(joint, CGROUP_SUPER_MAGIC).map(|path| (controller, path))
             })
             .collect();
-        Hierarchies { unified: place(&["unified"], CGROUP2_SUPER_MAGIC), v1 }
+        Hierarchies { unified: place(&["unified"], CGROUP2_SUPER_MAGIC), v1, moved: false }
     }
 
     /// proc_pid_mountinfo(5): the mount point is field 5; behind ` - ` come type, source, super options.
@@ -146,7 +186,7 @@ impl Hierarchies {
         self.unified.is_none() && self.v1.is_empty()
     }
 
-    /// The v2 mount point, if any.
+    /// The v2 folder, if any.
     pub(crate) fn unified(&self) -> Option<&Path> {
         self.unified.as_deref()
     }

@@ -1,4 +1,5 @@
-//! A container's cgroup: one folder `/diag/<id>` in each hierarchy that matters, cgroups(7).
+//! A container's cgroup: one folder `diag/<id>` in each hierarchy that matters, cgroups(7), below the root of the
+//! hierarchy or below the part of it that was handed to the engine ([`home`]).
 //!
 //! On a v2 machine that is one folder; on v1 one each for pids, memory and cpu; on a hybrid machine those and
 //! one in the v2 tree, where no controller may be left but where `cgroup.kill` is and whose id BPF programs see.
@@ -6,6 +7,7 @@
 mod devices;
 mod end;
 mod hierarchy;
+pub(crate) mod home;
 mod limits;
 mod usage;
 
@@ -26,7 +28,7 @@ use crate::error::StepError;
 use crate::spec::Limits;
 use crate::steps::Step;
 
-/// The folder that holds all containers' groups, under the root of each hierarchy.
+/// The folder that holds all containers' groups.
 const PARENT: &str = "diag";
 
 /// The groups of one container.
@@ -62,7 +64,7 @@ impl Group {
 impl Cgroup {
     /// The groups a container with this id has, whether they exist or not.
     pub(crate) fn of(hierarchies: &Hierarchies, id: &str) -> Cgroup {
-        let group = |(kind, mount): (Kind, &PathBuf)| Group { kind, path: mount.join(PARENT).join(id) };
+        let group = |(kind, home): (Kind, &PathBuf)| Group { kind, path: home.join(PARENT).join(id) };
         Cgroup { groups: hierarchies.iter().map(group).collect() }
     }
 
@@ -79,15 +81,16 @@ impl Cgroup {
     }
 
     /// Step "enable cgroup controllers": v2 hands a controller down one level at a time, through
-    /// `cgroup.subtree_control` of each ancestor. A controller that cannot be handed down (EBUSY: the engine itself
-    /// runs in a container, in the group that would have to) is an error only when a limit needs it.
+    /// `cgroup.subtree_control` of each ancestor. Where the engine itself is in the group that has to (EBUSY: it runs in a
+    /// container, or in a unit of systemd) it moves out of it. A controller that still cannot be handed down is an
+    /// error only when a limit needs it.
     pub(crate) fn enable_controllers(hierarchies: &Hierarchies, limits: &Limits) -> Result<(), StepError> {
-        let Some(root) = hierarchies.unified() else { return Ok(()) };
+        let Some(home) = hierarchies.unified() else { return Ok(()) };
         let needed: Vec<Controller> =
             limits::settings(limits).iter().map(|setting| setting.controller).collect();
-        let parent = root.join(PARENT);
+        let parent = home.join(PARENT);
         make_dir(&parent)?;
-        for dir in [root, parent.as_path()] {
+        for dir in [home, parent.as_path()] {
             let failed = |e: &io::Error| StepError::from_io(Step::EnableControllers, "openat", dir, e);
             let available = fs::read_to_string(dir.join("cgroup.controllers")).map_err(|e| failed(&e))?;
             let enabled = fs::read_to_string(dir.join("cgroup.subtree_control")).map_err(|e| failed(&e))?;
@@ -96,8 +99,7 @@ impl Cgroup {
                 if !has(&available) || has(&enabled) {
                     continue;
                 }
-                let file = dir.join("cgroup.subtree_control");
-                let handed = write(Step::EnableControllers, &file, &format!("+{}", controller.name()));
+                let handed = hand_down(dir, controller);
                 if needed.contains(&controller) {
                     handed?;
                 }
@@ -130,7 +132,11 @@ impl Cgroup {
                 (Some(group), _) => (group, &setting.v1),
                 (None, Some(group)) => (group, &setting.v2),
                 (None, None) => {
-                    let missing = format!("{} controller", setting.controller.name());
+                    let missing = format!(
+                        "{} controller (no cgroup hierarchy that has it is mounted, or none of its groups was handed to the \
+                         engine: systemd does that with Delegate=yes)",
+                        setting.controller.name()
+                    );
                     return Err(StepError::here(Step::SetLimit, "openat", missing, Errno::ENOENT));
                 }
             };
@@ -189,6 +195,25 @@ impl Cgroup {
             text.lines().any(|line| line.strip_prefix("oom_kill ").is_some_and(|count| count.trim() != "0"))
         })
     }
+}
+
+/// Let the groups below `dir` have a controller.
+fn hand_down(dir: &Path, controller: Controller) -> Result<(), StepError> {
+    let file = dir.join("cgroup.subtree_control");
+    let word = format!("+{}", controller.name());
+    let is_busy = |error: &StepError| error.errno == Errno::EBUSY as i32;
+    let busy = match write(Step::EnableControllers, &file, &word) {
+        Err(error) if is_busy(&error) => error,
+        done => return done,
+    };
+    let again = match home::step_aside(dir)? {
+        true => write(Step::EnableControllers, &file, &word),
+        false => Err(busy),
+    };
+    again.map_err(|error| match is_busy(&error) {
+        true => StepError { object: format!("{} {}", error.object, home::who_is_in_the_way(dir)), ..error },
+        false => error,
+    })
 }
 
 /// mkdir(2) of a group; one that is there already is the same group.

@@ -63,7 +63,8 @@ impl Cgroup {
     /// stands still, or goes on.
     pub(crate) fn freeze(&self, freeze: bool) -> Result<(), StepError> {
         let Some(group) = self.unified() else {
-            let object = "cgroup.freeze: this machine has no cgroup v2, and the v1 freezer is not used";
+            let object =
+                "cgroup.freeze: the container has no group in a cgroup v2, and the v1 freezer is not used";
             return Err(StepError::here(Step::FreezeContainer, "openat", object, Errno::ENOENT));
         };
         write(Step::FreezeContainer, &group.path.join("cgroup.freeze"), if freeze { "1" } else { "0" })?;

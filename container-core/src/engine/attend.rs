@@ -55,6 +55,7 @@ impl Engine {
             let launch::Launched { init, pidfd, cgroup, pipes, mut audience, lease } = launched;
             stay.visitor.take().into_iter().for_each(|visitor| audience.seat(visitor));
             let relay = stay.relay.as_ref();
+            self.observer.step(&container.config.container, Step::WaitWorkload);
             let ending = supervise::supervise(&pidfd, pipes, bundle, stay.attach, relay, &mut audience);
             drop(lease);
             back_off.ran(begun.elapsed());

@@ -106,6 +106,7 @@ impl Engine {
     /// folder away is the moment at which it is gone; what a kill leaves after that is swept.
     pub(super) fn remove_locked(&self, bundle: &Bundle, config: &Config, lock: Lock) -> Result<(), Error> {
         let container = &config.container;
+        self.observer.step(container, Step::RemoveFiles);
         let maker = Maker::current(&ProcessId::current());
         let gone = self.store.containers().join(maker.being_deleted(&container.id));
         let store_lock = self.store.lock()?;
@@ -117,6 +118,7 @@ impl Engine {
         fs::rename(bundle.dir(), &gone).map_err(failed("rename"))?;
         drop((store_lock, lock));
         self.record(container, EventKind::Removed)?;
+        self.observer.step(container, Step::RemoveFiles);
         fs::remove_dir_all(&gone).map_err(failed("unlinkat"))?;
         Ok(())
     }

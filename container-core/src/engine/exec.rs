@@ -1,11 +1,13 @@
 //! `exec`: a further command in a running container.
 
+use std::path::PathBuf;
+
 use nix::errno::Errno;
 use nix::sched::CloneFlags;
 use serde::{Deserialize, Serialize};
 
 use super::Engine;
-use crate::cgroup::{Cgroup, Hierarchies};
+use crate::cgroup::{Cgroup, home};
 use crate::error::{Error, LaunchError, StepError};
 use crate::events::EventKind;
 use crate::isolate::privileges::Privileges;
@@ -13,6 +15,7 @@ use crate::launch::exec::{self, Command, Meeting};
 use crate::launch::output::Attach;
 use crate::launch::{open_pidfd, user};
 use crate::lifecycle::{Exit, State};
+use crate::rootless;
 use crate::spec::{User, complete_env, validate_command};
 use crate::steps::Step;
 
@@ -57,9 +60,15 @@ impl Engine {
             });
         }
         let own = &container.config.spec;
+        // A normal user's container: neither the user namespace is the caller's, nor the mount of its root.
+        let elsewhere = rootless::is_elsewhere(init.pid);
+        let rootfs = match elsewhere && rootless::is_normal_user() {
+            true => PathBuf::from(format!("/proc/{}/root", init.pid)),
+            false => bundle.rootfs(),
+        };
         let account = match spec.user {
             Some(user) => user::numeric(user),
-            None => user::of(own, &bundle.rootfs())?,
+            None => user::of(own, &rootfs)?,
         };
         // getenv(3) finds the first entry of a name: what was given for this command wins.
         let env = complete_env(
@@ -79,9 +88,12 @@ impl Engine {
             if !init.is_alive() {
                 return Err(StepError::here(Step::OpenPidfd, "pidfd_open", init.pid, Errno::ESRCH));
             }
-            let cgroup = Cgroup::of(&Hierarchies::find()?, container.id()).entered_with(&own.limits);
-            let user_namespace =
-                own.user_namespace.as_ref().map_or(CloneFlags::empty(), |_| CloneFlags::CLONE_NEWUSER);
+            let cgroup =
+                Cgroup::of(&home::of_bundle(bundle.dir())?, container.id()).entered_with(&own.limits);
+            let user_namespace = match elsewhere {
+                true => CloneFlags::CLONE_NEWUSER,
+                false => CloneFlags::empty(),
+            };
             let meeting = Meeting { attach, terminal: spec.tty, owner: account.identity.uid, user_namespace };
             exec::exec(&target, cgroup.open()?, command, &meeting)
         };

@@ -91,6 +91,7 @@ impl Engine {
 
     /// Step "record event", outside of a launch.
     fn record(&self, container: &ContainerRef, kind: EventKind) -> Result<(), StepError> {
+        self.observer.step(container, Step::RecordEvent);
         let event = events::now(container, kind);
         self.observer.event(&event);
         events::append(self.root(), &event)

@@ -1,7 +1,7 @@
 //! `pause`, `unpause`, `stats`: what needs nothing but the container's cgroups.
 
 use super::Engine;
-use crate::cgroup::{Cgroup, Hierarchies, Usage};
+use crate::cgroup::{Cgroup, Usage, home};
 use crate::container::Container;
 use crate::error::Error;
 use crate::lifecycle::State;
@@ -31,14 +31,14 @@ impl Engine {
 
     pub(super) fn stands_still(&self, container: &Container) -> Result<bool, Error> {
         let running = matches!(container.state, State::Running { .. });
-        Ok(running && Cgroup::of(&Hierarchies::find()?, container.id()).is_frozen())
+        Ok(running && Cgroup::of(&home::of_bundle(&container.bundle)?, container.id()).is_frozen())
     }
 
     /// The groups of a container that must be running.
     fn running(&self, query: &str, operation: &'static str) -> Result<Cgroup, Error> {
         let container = self.inspect(query)?;
         match container.state {
-            State::Running { .. } => Ok(Cgroup::of(&Hierarchies::find()?, container.id())),
+            State::Running { .. } => Ok(Cgroup::of(&home::of_bundle(&container.bundle)?, container.id())),
             ref state => {
                 Err(Error::WrongState { name: container.name().to_owned(), state: state.word(), operation })
             }

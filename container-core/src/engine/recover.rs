@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use nix::errno::Errno;
 
 use super::Engine;
-use crate::cgroup::{Cgroup, Hierarchies};
+use crate::cgroup::{Cgroup, home};
 use crate::clock;
 use crate::container::{Config, Container};
 use crate::error::{Error, StepError};
@@ -75,13 +75,17 @@ impl Engine {
     /// Take back all that a start has made in the kernel, whether it is there or not; what could not be.
     pub(super) fn undo_kernel(&self, bundle: &Bundle, config: &Config) -> Vec<StepError> {
         let mut failed = Vec::new();
-        match Hierarchies::find() {
+        let step = |step| self.observer.step(&config.container, step);
+        step(Step::RemoveCgroup);
+        match home::of_bundle(bundle.dir()) {
             Ok(hierarchies) => failed.extend(Cgroup::of(&hierarchies, &config.container.id).end()),
             Err(error) => failed.push(error),
         }
+        step(Step::UnmountRootfs);
         failed.extend(rootfs::unmount(&bundle.rootfs()).err());
         failed.extend(userns::detach_shifted(bundle).err());
         if config.spec.network == Network::Bridge {
+            step(Step::RemoveNetwork);
             failed.extend(network::disconnect(&self.store, &config.container.id).err());
         }
         failed

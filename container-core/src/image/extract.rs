@@ -20,6 +20,7 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, linkat, symlinkat, unlinkat};
 
 use super::entry::{Entry, Kind, Xattrs, parts};
+use crate::rootless;
 
 /// What an image may at most hold; more is a bomb or a mistake.
 pub(super) const MAX_ENTRIES: u64 = 2_000_000;
@@ -133,13 +134,15 @@ impl Tree {
             }
             // A link shares its target's attributes: nothing to set.
             Kind::Hardlink(target) => return self.link(parent, name, &target),
+            // Nobody could use it: other engines leave it out too.
+            Kind::CharDevice(..) | Kind::BlockDevice(..) if rootless::in_user_namespace() => return Ok(()),
             Kind::CharDevice(major, minor) => make_node(parent, name, SFlag::S_IFCHR, makedev(major, minor))?,
             Kind::BlockDevice(major, minor) => {
                 make_node(parent, name, SFlag::S_IFBLK, makedev(major, minor))?
             }
             Kind::Fifo => make_node(parent, name, SFlag::S_IFIFO, 0)?,
         }
-        attributes.apply(parent, name).map_err(|e| e.to_string())
+        attributes.apply(parent, name)
     }
 
     fn write_file(
@@ -167,7 +170,7 @@ impl Tree {
             return Err(format!("it ends after {copied} of {length} bytes"));
         }
         drop(file);
-        attributes.apply(parent, name).map_err(|e| e.to_string())
+        attributes.apply(parent, name)
     }
 
     fn link(&self, parent: &OwnedFd, name: &[u8], target: &[u8]) -> Result<(), String> {
@@ -189,7 +192,7 @@ impl Tree {
         let how = in_root(OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC);
         let top = openat2(&self.top, b".".as_slice(), how).map_err(|e| e.to_string())?;
         self.folder_times.push((b".".to_vec(), entry.mtime));
-        attributes.apply(&top, b".").map_err(|e| e.to_string())
+        attributes.apply(&top, b".")
     }
 }
 
@@ -250,17 +253,27 @@ impl Attributes {
 
     /// Owner first, for chown(2) clears set-user-id and file capabilities; then mode, then extended attributes
     /// (capabilities are one), the time last. `name` was created by us and is not followed.
-    fn apply(&self, parent: &OwnedFd, name: &[u8]) -> Result<(), Errno> {
+    fn apply(&self, parent: &OwnedFd, name: &[u8]) -> Result<(), String> {
         let owner = (Some(Uid::from_raw(self.uid)), Some(Gid::from_raw(self.gid)));
-        fchownat(parent, name, owner.0, owner.1, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        fchownat(parent, name, owner.0, owner.1, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(|errno| {
+            // EINVAL: an owner who is nobody in the caller's user namespace.
+            let hint = match errno {
+                Errno::EINVAL => {
+                    "; a normal user needs ranges of ids in /etc/subuid and /etc/subgid, and newuidmap"
+                }
+                _ => "",
+            };
+            format!("giving it to {}:{}: {errno}{hint}", self.uid, self.gid)
+        })?;
         if !self.is_symlink {
             // Follows links, but there is none: we have just created this name as something else.
-            fchmodat(parent, name, Mode::from_bits_truncate(self.mode), FchmodatFlags::FollowSymlink)?;
+            fchmodat(parent, name, Mode::from_bits_truncate(self.mode), FchmodatFlags::FollowSymlink)
+                .map_err(|e| e.to_string())?;
         }
         for (key, value) in self.xattrs.iter().filter(|(key, _)| belongs_to_image(key)) {
-            set_xattr(parent, name, key, value)?;
+            set_xattr(parent, name, key, value).map_err(|e| e.to_string())?;
         }
-        set_times(parent, name, self.mtime)
+        set_times(parent, name, self.mtime).map_err(|e| e.to_string())
     }
 }
 

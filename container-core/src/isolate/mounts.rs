@@ -56,7 +56,17 @@ impl Mounts {
     /// /sys, read-only: its files change the host.
     pub(crate) fn mount_sysfs(&self, top: &OwnedFd) -> Result<(), Failure<'_>> {
         ensure_mount_point(top, c"sys")?;
-        attach(Step::MountSysfs, c"sysfs", &self.sys, c"sysfs", KERNEL_FS | MsFlags::MS_RDONLY, None)
+        let flags = KERNEL_FS | MsFlags::MS_RDONLY;
+        match mount(Some(c"sysfs"), self.sys.as_c_str(), Some(c"sysfs"), flags, None::<&CStr>) {
+            // It shows a network namespace, and wants to be mounted by its owner. A normal user who shares the machine's is
+            // not, and gets the machine's own, of which nothing is his to write.
+            Err(Errno::EPERM) => {
+                let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
+                mount(Some(c"/sys"), self.sys.as_c_str(), None::<&CStr>, flags, None::<&CStr>)
+            }
+            done => done,
+        }
+        .map_err(refused(Step::MountSysfs, "mount", &self.sys))
     }
 
     /// /sys/fs/cgroup, read-only, rooted at the container's group by the cgroup namespace.
@@ -76,8 +86,15 @@ impl Mounts {
     pub(crate) fn mount_devpts(&self) -> Result<(), Failure<'_>> {
         make_dir(Step::MountDevpts, &self.pts)?;
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
-        let options = c"newinstance,ptmxmode=0666,mode=0620,gid=5";
-        attach(Step::MountDevpts, c"devpts", &self.pts, c"devpts", flags, Some(options))
+        let with_group = c"newinstance,ptmxmode=0666,mode=0620,gid=5";
+        match attach(Step::MountDevpts, c"devpts", &self.pts, c"devpts", flags, Some(with_group)) {
+            // A normal user who is alone in his user namespace has no such group.
+            Err(failure) if failure.errno == Errno::EINVAL => {
+                let options = c"newinstance,ptmxmode=0666,mode=0620";
+                attach(Step::MountDevpts, c"devpts", &self.pts, c"devpts", flags, Some(options))
+            }
+            done => done,
+        }
     }
 
     /// shm_open(3).

@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use super::seccomp::Filter;
 use super::{Failure, refused, standing};
 use crate::error::Error;
+use crate::rootless;
 use crate::spec::{CapabilitySet, ResourceLimit, Seccomp, Security};
 use crate::steps::Step;
 use crate::sys;
@@ -37,7 +38,11 @@ impl Privileges {
         identity: &Identity,
         limits: &[ResourceLimit],
     ) -> Result<Privileges, Error> {
-        let held = sys::permitted_capabilities().unwrap_or(0);
+        // A normal user has all of them in the user namespace that he is about to join.
+        let held = match rootless::is_normal_user() {
+            true => CapabilitySet::ALL.0,
+            false => sys::permitted_capabilities().unwrap_or(0),
+        };
         let capabilities = security.capabilities.resolve(CapabilitySet(held)).map_err(Error::InvalidSpec)?;
         let value = |limit: Option<u64>| limit.unwrap_or(libc::RLIM_INFINITY);
         let mut prepared = Vec::new();
@@ -78,7 +83,11 @@ impl Privileges {
             sys::keep_capabilities(keep).map_err(refused(Step::SetCapabilities, "prctl", c"PR_SET_KEEPCAPS"))
         };
         keep(true)?;
-        sys::set_groups(&self.identity.groups).map_err(refused(Step::SetUser, "setgroups", c""))?;
+        match sys::set_groups(&self.identity.groups) {
+            // A normal user who is alone in his user namespace cannot be in other groups than his own.
+            Err(Errno::EPERM) if sys::groups_are_closed() => {}
+            done => done.map_err(refused(Step::SetUser, "setgroups", c""))?,
+        }
         sys::set_gid(self.identity.gid).map_err(refused(Step::SetUser, "setgid", c""))?;
         sys::set_uid(self.identity.uid).map_err(refused(Step::SetUser, "setuid", c""))?;
         keep(false)?;

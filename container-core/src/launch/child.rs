@@ -9,6 +9,7 @@ use std::path::Path;
 
 use nix::sys::stat::{Mode, umask};
 
+use super::stamps::Stamps;
 use super::user::Account;
 use super::workload::Workload;
 use super::{gate, report};
@@ -104,78 +105,105 @@ pub(crate) fn run(plan: &Plan, report: &OwnedFd, first_group: usize) -> ! {
         // SAFETY: this process never drops the values that own these descriptors.
         unsafe { libc::close(*end) };
     }
-    let isolated = isolate(plan, report, first_group).and_then(|()| standing::close_descriptors(report));
+    let mut stamps = Stamps::new();
+    let isolated =
+        isolate(plan, report, first_group, &mut stamps).and_then(|()| standing::close_descriptors(report));
     match isolated {
         Err(failure) => report::send_failure(report.as_fd(), &failure),
         Ok(number) => {
             // SAFETY: close_descriptors has just put the report pipe there, until execve closes it.
             let report = unsafe { BorrowedFd::borrow_raw(number) };
-            report::send_failure(report, &become_workload(plan, report));
+            report::send_failure(report, &become_workload(plan, report, &mut stamps));
         }
     }
     sys::exit_now(125)
 }
 
 /// From the engine's namespaces to the container's.
-fn isolate<'a>(plan: &'a Plan, report: &OwnedFd, first_group: usize) -> Result<(), Failure<'a>> {
+fn isolate<'a>(
+    plan: &'a Plan,
+    report: &OwnedFd,
+    first_group: usize,
+    stamps: &mut Stamps,
+) -> Result<(), Failure<'a>> {
+    stamps.mark(Step::DieWithEngine);
     standing::die_with_engine(report.as_fd())?;
+    stamps.mark(Step::JoinCgroup);
     standing::join_cgroups(plan.groups.get(first_group..).unwrap_or_default())?;
     if plan.mapped {
+        stamps.mark(Step::AwaitMaps);
         gate::wait(plan.gate.as_ref(), Step::AwaitMaps)?;
         standing::become_mapped_root()?;
         // A change of credentials clears what prctl(PR_SET_PDEATHSIG) set.
         standing::die_with_engine(report.as_fd())?;
     }
+    stamps.mark(Step::UnshareCgroups);
     standing::unshare_cgroup_namespace()?;
     standing::start_new_session()?;
     standing::join_new_keyring()?;
     // Modes below are meant as written.
     umask(Mode::empty());
-    build_root(plan)?;
+    build_root(plan, stamps)?;
+    stamps.mark(Step::PivotRoot);
     plan.rootfs.pivot()?;
     umask(Mode::from_bits_truncate(0o022));
+    stamps.mark(Step::MountVolume);
     volumes::attach(&plan.volumes)?;
     if plan.read_only {
         rootfs::make_read_only()?;
     }
     standing::set_hostname(&plan.hostname)?;
     if plan.own_network {
+        stamps.mark(Step::RaiseLoopback);
         loopback::raise()?;
     }
     if plan.connected {
+        stamps.mark(Step::AwaitNetwork);
         gate::wait(plan.gate.as_ref(), Step::AwaitNetwork)?;
     }
     streams::connect(&plan.streams)
 }
 
 /// The root file system with the kernel's file systems in it.
-fn build_root(plan: &Plan) -> Result<(), Failure<'_>> {
+fn build_root<'a>(plan: &'a Plan, stamps: &mut Stamps) -> Result<(), Failure<'a>> {
+    stamps.mark(Step::MakePrivate);
     plan.rootfs.make_mounts_private()?;
     plan.rootfs.bind()?;
     let top = plan.rootfs.open_top()?;
+    stamps.mark(Step::MountProc);
     plan.mounts.mount_proc(&top)?;
+    stamps.mark(Step::MountSysfs);
     plan.mounts.mount_sysfs(&top)?;
     plan.mounts.mount_cgroup2()?;
+    stamps.mark(Step::MountDev);
     plan.mounts.mount_dev(&top)?;
+    stamps.mark(Step::MountDevpts);
     plan.mounts.mount_devpts()?;
+    stamps.mark(Step::MountShm);
     plan.mounts.mount_shm()?;
+    stamps.mark(Step::MountMqueue);
     plan.mounts.mount_mqueue()?;
+    stamps.mark(Step::CreateDeviceNode);
     plan.devices.create_nodes()?;
     plan.devices.create_links()?;
     plan.sysctls.write()?;
+    stamps.mark(Step::MaskPath);
     plan.paths.mask()?;
+    stamps.mark(Step::ProtectPath);
     plan.paths.protect()
 }
 
 /// From the engine's program to the workload's.
-fn become_workload<'a>(plan: &'a Plan, report: BorrowedFd<'_>) -> Failure<'a> {
+fn become_workload<'a>(plan: &'a Plan, report: BorrowedFd<'_>, stamps: &mut Stamps) -> Failure<'a> {
     let mount_ns = standing::mount_namespace();
+    stamps.mark(Step::LoadSeccomp);
     let ready = standing::enter_working_dir(&plan.working_dir)
         .and_then(|()| plan.privileges.apply(Some(report)))
         .and_then(|()| if plan.init { init::stay_above_workload() } else { Ok(()) });
     if let Err(failure) = ready {
         return failure;
     }
-    report::send_executing(report, mount_ns);
+    stamps.mark(Step::ExecuteWorkload);
+    report::send_executing(report, mount_ns, stamps);
     plan.workload.execute()
 }

@@ -17,6 +17,7 @@ use nix::unistd::{Pid, pipe2};
 use super::output::{self, Attach};
 use super::relay::Relay;
 use super::report::{self, Report, Reports};
+use super::stamps::Stamps;
 use super::supervise::{pass_on, reap};
 use super::workload::Workload;
 use super::{open_pidfd, time_namespace, unprepared};
@@ -159,7 +160,7 @@ fn become_command(plan: &Plan<'_>, report: &OwnedFd) -> ! {
             if let Err(failure) = plan.privileges.apply(None) {
                 report::send_failure(report, &failure);
             } else {
-                report::send_executing(report, 0);
+                report::send_executing(report, 0, &Stamps::new());
                 report::send_failure(report, &plan.workload.execute());
             }
         }

@@ -8,6 +8,7 @@ pub(crate) mod output;
 pub(crate) mod relay;
 pub(crate) mod report;
 pub(crate) mod rootfs;
+pub(crate) mod stamps;
 pub(crate) mod supervise;
 pub(crate) mod undo;
 pub(crate) mod user;
@@ -24,7 +25,7 @@ use nix::fcntl::OFlag;
 use nix::sched::CloneFlags;
 use nix::unistd::pipe2;
 
-use crate::cgroup::{Cgroup, Entrance, Hierarchies};
+use crate::cgroup::{Cgroup, Entrance, Hierarchies, home};
 use crate::clock;
 use crate::container::{Config, ContainerRef};
 use crate::error::{Error, LaunchError, StepError};
@@ -118,7 +119,7 @@ fn steps(job: &Job<'_>, undo: &mut Undo) -> Result<Launched, StepError> {
     job.step(Step::WriteNames);
     let hostname = job.config.spec.hostname.as_deref().unwrap_or(job.container().short_id());
     let address = lease.as_ref().map(|lease| lease.connection.address);
-    let names = network::name_mounts(&job.bundle.names(), &job.config.spec, hostname, address)?;
+    let names = network::name_mounts(job.bundle.dir(), &job.config.spec, hostname, address)?;
     let volumes = volume::open(job, names)?;
     job.step(Step::FindUser);
     let account = user::of(&job.config.spec, &job.bundle.rootfs())?;
@@ -159,7 +160,8 @@ fn steps(job: &Job<'_>, undo: &mut Undo) -> Result<Launched, StepError> {
 
     serve_child(job, lease.as_ref(), gate.as_ref(), pid, &pidfd)?;
     job.step(Step::ReadReport);
-    let mount_ns = await_execution(Reports::new(read), pid)?;
+    let (mount_ns, stamps) = await_execution(Reports::new(read), pid)?;
+    stamps.into_iter().for_each(|(step, ns)| job.observer.passed(job.container(), step, ns));
     let pipes = ends.ready()?;
     let init = ProcessId::of(pid).unwrap_or(ProcessId { pid, start_ticks: 0, boot: String::new() });
     job.record_state(&State::Running {
@@ -223,6 +225,9 @@ fn lease(job: &Job<'_>, undo: &mut Undo) -> Result<Option<Lease>, StepError> {
 fn create_cgroups(job: &Job<'_>, undo: &mut Undo) -> Result<Hierarchies, StepError> {
     job.step(Step::FindCgroups);
     let hierarchies = Hierarchies::find()?;
+    // Before the first group: whoever cleans up after us may stand elsewhere.
+    home::record(job.bundle.dir(), &hierarchies)
+        .map_err(|e| StepError::from_io(Step::FindCgroups, "openat", job.bundle.dir(), &e))?;
     job.step(Step::EnableControllers);
     Cgroup::enable_controllers(&hierarchies, &job.config.spec.limits)?;
     let cgroup = Cgroup::of(&hierarchies, &job.container().id).entered_with(&job.config.spec.limits);
@@ -279,12 +284,12 @@ pub(crate) fn open_pidfd(pid: i32) -> Result<OwnedFd, StepError> {
     sys::pidfd_open(pid).map_err(|e| StepError::here(Step::OpenPidfd, "pidfd_open", pid, e))
 }
 
-/// Step "read launch report": until the pipe ends.
-fn await_execution(mut reports: Reports, pid: i32) -> Result<u64, StepError> {
+/// Step "read launch report": until the pipe ends. The child's mount namespace, and when it took its steps.
+fn await_execution(mut reports: Reports, pid: i32) -> Result<(u64, Vec<(Step, u64)>), StepError> {
     let mut executing = None;
     loop {
         match reports.next()? {
-            Some(Report::Executing { mount_ns }) => executing = Some(mount_ns),
+            Some(Report::Executing { mount_ns, stamps }) => executing = Some((mount_ns, stamps)),
             Some(Report::Failed(error)) => return Err(StepError { pid, ..error }),
             Some(Report::Born { .. }) => {}
             None => break,

@@ -12,6 +12,7 @@ use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use nix::errno::Errno;
 use nix::unistd::write;
 
+use super::stamps::{self, Stamps};
 use crate::error::StepError;
 use crate::isolate::Failure;
 use crate::steps::Step;
@@ -32,14 +33,16 @@ const OBJECT_LEN: usize = 18;
 const SYSCALL: usize = 20;
 const SYSCALL_MAX: usize = 28;
 const OBJECT: usize = SYSCALL + SYSCALL_MAX;
+// Of "executing": the notes, in place of the texts.
+const STAMPS: usize = SYSCALL;
 
 /// What the parent learns.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Report {
     /// A step failed; the pid is not filled in, for the child only knows its own namespace's.
     Failed(StepError),
-    /// execve(2) is next; the inode number of the child's mount namespace.
-    Executing { mount_ns: u64 },
+    /// execve(2) is next; the inode number of the child's mount namespace, and when it took its steps.
+    Executing { mount_ns: u64, stamps: Vec<(Step, u64)> },
     /// The middle process of an `exec` made the one that becomes the command.
     Born { pid: i32 },
 }
@@ -56,10 +59,11 @@ pub(crate) fn send_failure(pipe: BorrowedFd<'_>, failure: &Failure<'_>) {
 }
 
 /// Send "execve(2) is next".
-pub(crate) fn send_executing(pipe: BorrowedFd<'_>, mount_ns: u64) {
+pub(crate) fn send_executing(pipe: BorrowedFd<'_>, mount_ns: u64, stamps: &Stamps) {
     let mut record = [0u8; SIZE];
     record[0] = EXECUTING;
     put(&mut record, MOUNT_NS, &mount_ns.to_ne_bytes());
+    put(&mut record, STAMPS, stamps.bytes());
     let _ = write(pipe, &record);
 }
 
@@ -111,7 +115,10 @@ impl Reports {
 fn decode(record: &[u8; SIZE]) -> Result<Report, StepError> {
     let number = i32::from_ne_bytes(take(record, NUMBER));
     match record[0] {
-        EXECUTING => Ok(Report::Executing { mount_ns: u64::from_ne_bytes(take(record, MOUNT_NS)) }),
+        EXECUTING => Ok(Report::Executing {
+            mount_ns: u64::from_ne_bytes(take(record, MOUNT_NS)),
+            stamps: Stamps::read(&record[STAMPS..STAMPS + stamps::SIZE]),
+        }),
         BORN => Ok(Report::Born { pid: number }),
         FAILED => match Step::from_number(u16::from_ne_bytes(take(record, STEP))) {
             Some(step) => Ok(Report::Failed(StepError {
@@ -155,12 +162,17 @@ mod tests {
     fn a_failure_crosses_whole() {
         let (read, write) = nix::unistd::pipe().unwrap();
         let long = CString::new("x".repeat(5000)).unwrap();
-        send_executing(write.as_fd(), 77);
+        let mut stamps = Stamps::new();
+        stamps.mark(Step::PivotRoot);
+        send_executing(write.as_fd(), 77, &stamps);
         send_failure(write.as_fd(), &refused(Step::PivotRoot, "pivot_root", c"/r")(Errno::EINVAL));
         send_failure(write.as_fd(), &refused(Step::BindRootfs, "mount", &long)(Errno::ENOSPC));
         drop(write);
         let mut reports = Reports::new(read);
-        assert_eq!(reports.next().unwrap(), Some(Report::Executing { mount_ns: 77 }));
+        let Some(Report::Executing { mount_ns: 77, stamps }) = reports.next().unwrap() else {
+            panic!("not whole")
+        };
+        assert!(matches!(stamps.as_slice(), [(Step::PivotRoot, 1..)]), "{stamps:?}");
         let Some(Report::Failed(error)) = reports.next().unwrap() else { panic!("no failure") };
         assert_eq!((error.step, error.errno, error.object.as_str()), (Step::PivotRoot, libc::EINVAL, "/r"));
         let Some(Report::Failed(error)) = reports.next().unwrap() else { panic!("no failure") };

@@ -10,6 +10,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::Mode;
 
 use crate::error::StepError;
+use crate::rootless;
 use crate::steps::Step;
 use crate::store::bundle::Bundle;
 
@@ -22,7 +23,18 @@ pub(crate) fn mount_overlay(bundle: &Bundle, layers: &[PathBuf], throwaway: bool
     let target = bundle.rootfs();
     let failed = |syscall: &'static str| {
         let object = target.display().to_string();
-        move |errno| StepError::here(Step::MountOverlay, syscall, object, errno)
+        let hint = match rootless::in_user_namespace() {
+            true => {
+                " (overlayfs for a normal user needs kernel 5.11, and a store on a file system of the machine's)"
+            }
+            false => "",
+        };
+        move |errno| match errno {
+            Errno::EPERM | Errno::ENODEV => {
+                StepError::here(Step::MountOverlay, syscall, format_args!("{object}{hint}"), errno)
+            }
+            _ => StepError::here(Step::MountOverlay, syscall, object, errno),
+        }
     };
     let mut options = options(bundle, layers, throwaway);
     let mut short = Vec::new();
@@ -56,6 +68,10 @@ fn options(bundle: &Bundle, layers: &[PathBuf], throwaway: bool) -> Vec<u8> {
         options.extend_from_slice(key.as_bytes());
         options.extend_from_slice(b"=");
         push_escaped(&mut options, &path);
+    }
+    if rootless::in_user_namespace() {
+        // Its own marks where a normal user may set attributes.
+        options.extend_from_slice(b",userxattr");
     }
     if throwaway {
         options.extend_from_slice(b",volatile");

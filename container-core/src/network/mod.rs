@@ -16,7 +16,7 @@ mod rules;
 use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use names::mounts as name_mounts;
 
 use crate::error::StepError;
+use crate::rootless;
 use crate::spec::Port;
 use crate::steps::Step;
 use crate::store::Store;
@@ -57,6 +58,7 @@ pub(crate) struct Lease {
 /// Steps "reserve published port" and "record network": an address for the container `id`. Before it exists, so that
 /// whatever happens later, its lease leads to what is to be removed.
 pub(crate) fn lease(store: &Store, id: &str, ports: &[Port]) -> Result<Lease, StepError> {
+    refuse_in_foreign_network()?;
     let locked = Locked::lock(store)?;
     let mut record = locked.read()?.map_or_else(|| Record::new(store.root()), Ok)?;
     let (ports, reserved) = ports::reserve(ports, &record, id)?;
@@ -70,6 +72,27 @@ pub(crate) fn lease(store: &Store, id: &str, ports: &[Port]) -> Result<Lease, St
         ports,
     };
     Ok(Lease { connection, reserved })
+}
+
+/// A normal user's engine has rights in networks that he made, which the machine's is not. NS_GET_USERNS, ioctl_nsfs(2), is
+/// refused for an owner out of the caller's reach. Asked before anything is recorded.
+fn refuse_in_foreign_network() -> Result<(), StepError> {
+    const NS_GET_USERNS: libc::c_ulong = 0xb701;
+    if !rootless::in_user_namespace() {
+        return Ok(());
+    }
+    let path = Path::new("/proc/thread-self/ns/net");
+    let network =
+        fs::File::open(path).map_err(|e| StepError::from_io(Step::CreateBridge, "openat", path, &e))?;
+    // SAFETY: takes no argument.
+    let owner = unsafe { libc::ioctl(network.as_raw_fd(), NS_GET_USERNS as _) };
+    // SAFETY: a new descriptor that nobody else owns.
+    let closed = Errno::result(owner).map(|owner| drop(unsafe { OwnedFd::from_raw_fd(owner) }));
+    closed.map_err(|errno| {
+        let object = "the machine's network (it is root's: a normal user's containers have --network none or host; programs \
+                      that carry a user's packets, like pasta, are not part of this engine)";
+        StepError::here(Step::CreateBridge, "ioctl", object, errno)
+    })
 }
 
 impl Lease {

@@ -4,7 +4,7 @@
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::error::StepError;
@@ -14,7 +14,8 @@ use crate::steps::Step;
 /// Where systemd-resolved(8) keeps the servers it asks itself; /etc/resolv.conf names only its own 127.0.0.53.
 const BEHIND_RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
 
-/// Step "write name files", into the folder `dir`; the mounts that show them. A target that the specification mounts
+/// Step "write name files", into the bundle `dir`, not in a folder of their own, for every folder costs time when it is
+/// removed; the mounts that show them. A target that the specification mounts
 /// something on is left to it.
 pub(crate) fn mounts(
     dir: &Path,
@@ -26,10 +27,6 @@ pub(crate) fn mounts(
         let path = path.to_owned();
         move |e: io::Error| StepError::from_io(Step::WriteNames, syscall, &path, &e)
     };
-    match fs::DirBuilder::new().mode(0o755).create(dir) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(failed("mkdir", dir)(e)),
-        _ => {}
-    }
     let host = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let mut files = vec![
         ("hosts", hosts(spec, hostname, address, &host("/etc/hosts"))),

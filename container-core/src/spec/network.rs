@@ -63,29 +63,68 @@ pub struct Port {
     pub protocol: Protocol,
 }
 
-impl FromStr for Port {
-    type Err = String;
-
-    /// `[[ADDRESS:]HOST:]CONTAINER[/udp]`, as docker has it.
-    fn from_str(text: &str) -> Result<Self, String> {
+impl Port {
+    /// `[[ADDRESS:]HOST:]CONTAINER[/udp]`, where HOST and CONTAINER may be ranges of the same length, `8000-8009`, as
+    /// docker has it.
+    ///
+    /// # Errors
+    /// A sentence about what is none.
+    pub fn several(text: &str) -> Result<Vec<Port>, String> {
         let (ports, protocol) = match text.rsplit_once('/') {
             None | Some((_, "tcp")) => (text.trim_end_matches("/tcp"), Protocol::Tcp),
             Some((ports, "udp")) => (ports, Protocol::Udp),
             Some((_, other)) => return Err(format!("{other:?} is no protocol; there are tcp and udp")),
         };
-        let number = |text: &str| text.parse::<u16>().map_err(|_| format!("{text:?} is no port"));
         let parts: Vec<&str> = ports.split(':').collect();
         let (address, host, container) = match parts.as_slice() {
-            [container] => (None, 0, number(container)?),
-            [host, container] => (None, number(host)?, number(container)?),
+            [container] => (None, "", container),
+            [host, container] if !host.is_empty() => (None, *host, container),
             [address, host, container] => {
                 let address = address.parse().map_err(|_| format!("{address:?} is no IPv4 address"))?;
-                let host = if host.is_empty() { 0 } else { number(host)? };
-                (Some(address), host, number(container)?)
+                (Some(address), *host, container)
             }
             _ => return Err("a port is [[ADDRESS:]HOST:]CONTAINER[/udp]".to_owned()),
         };
-        Ok(Port { address, host, container, protocol })
+        let container = numbers(container)?;
+        // Without a number, or with 0, a free one for each.
+        let host: Vec<u16> = match host {
+            "" | "0" => vec![0; container.len()],
+            host => numbers(host)?,
+        };
+        if host.len() != container.len() {
+            return Err(format!(
+                "{} ports of the machine for {} of the container",
+                host.len(),
+                container.len()
+            ));
+        }
+        let pairs = host.into_iter().zip(container);
+        Ok(pairs.map(|(host, container)| Port { address, host, container, protocol }).collect())
+    }
+}
+
+/// `80` or `8000-8009`.
+fn numbers(text: &str) -> Result<Vec<u16>, String> {
+    let number = |text: &str| text.parse::<u16>().map_err(|_| format!("{text:?} is no port"));
+    let (first, last) = match text.split_once('-') {
+        Some((first, last)) => (number(first)?, number(last)?),
+        None => (number(text)?, number(text)?),
+    };
+    if first > last {
+        return Err(format!("{text:?} ends before it begins"));
+    }
+    Ok((first..=last).collect())
+}
+
+impl FromStr for Port {
+    type Err = String;
+
+    /// As [`Port::several`], of one.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match Port::several(text)?.as_slice() {
+            [port] => Ok(*port),
+            ports => Err(format!("{text:?} are {} ports", ports.len())),
+        }
     }
 }
 
@@ -140,6 +179,14 @@ mod tests {
         assert_eq!("80".parse(), port(None, 0, 80, Protocol::Tcp));
         assert_eq!("127.0.0.1:8080:80/tcp".parse(), port(Some([127, 0, 0, 1]), 8080, 80, Protocol::Tcp));
         assert_eq!("127.0.0.1::80".parse(), port(Some([127, 0, 0, 1]), 0, 80, Protocol::Tcp));
+        let range = Port::several("127.0.0.1:8000-8002:80-82/udp").unwrap();
+        assert_eq!(range.len(), 3);
+        assert_eq!(Ok(range[2]), port(Some([127, 0, 0, 1]), 8002, 82, Protocol::Udp));
+        assert_eq!(Port::several("80-81").unwrap().iter().map(|p| p.host).collect::<Vec<_>>(), [0, 0]);
+        for bad in ["8000-8002:80", "9-8:9-8", "1-2-3:1-3", "-:80"] {
+            assert!(Port::several(bad).is_err(), "{bad}");
+        }
+        assert!("80-81".parse::<Port>().is_err());
         for bad in ["", "x", "1:2:3:4", "70000:1", "80/sctp", ":80", "::1:80:80"] {
             assert!(bad.parse::<Port>().is_err(), "{bad}");
         }

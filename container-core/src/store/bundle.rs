@@ -50,11 +50,6 @@ impl Bundle {
         self.dir.join("log")
     }
 
-    /// /etc/hosts and its like.
-    pub(crate) fn names(&self) -> PathBuf {
-        self.dir.join("names")
-    }
-
     /// The image's layers with owners mapped, while the overlay is being mounted on them.
     pub(crate) fn shifted(&self) -> PathBuf {
         self.dir.join("shifted")

@@ -9,6 +9,10 @@ use super::bundle::Bundle;
 use crate::error::Error;
 use crate::id;
 
+/// Digits of an id in the link of a name. Ext4 keeps a target of less than 60 bytes in the link itself; a longer one takes a
+/// block of the disk, which is given back when the container goes.
+const LINKED_DIGITS: usize = 56;
+
 impl Store {
     /// The container called `query`: a full id, else a name, else the unique start of an id.
     pub(crate) fn find(&self, query: &str) -> Result<Bundle, Error> {
@@ -55,8 +59,13 @@ impl Store {
         let link = self.names().join(name);
         match fs::read_link(&link) {
             Ok(target) => {
-                let id = String::from_utf8_lossy(target.as_os_str().as_bytes()).into_owned();
-                Ok(self.bundle(&id).exists().then_some(id))
+                let start = String::from_utf8_lossy(target.as_os_str().as_bytes()).into_owned();
+                // Older stores have whole ids there.
+                if start.len() < LINKED_DIGITS || self.bundle(&start).exists() {
+                    return Ok(self.bundle(&start).exists().then_some(start));
+                }
+                let id = self.ids()?.into_iter().find(|id| id.starts_with(&start));
+                Ok(id.filter(|id| self.bundle(id).exists()))
             }
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename) => {
                 Ok(None)
@@ -85,7 +94,8 @@ impl Store {
         }
         self.drop_name(name)?;
         let link = self.names().join(name);
-        std::os::unix::fs::symlink(id, &link).map_err(Error::store("create", &link))
+        let start = id.get(..LINKED_DIGITS).unwrap_or(id);
+        std::os::unix::fs::symlink(start, &link).map_err(Error::store("create", &link))
     }
 
     /// Forget a name. The store's lock must be held.
@@ -115,6 +125,9 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         let (a, b) = (format!("ab{}", "0".repeat(62)), format!("ac{}", "0".repeat(62)));
         put(&store, &a, "web");
+        assert_eq!(fs::read_link(store.names().join("web")).unwrap().as_os_str().len(), LINKED_DIGITS);
+        std::os::unix::fs::symlink(&a, store.names().join("whole")).unwrap();
+        assert_eq!(store.owner_of_name("whole").unwrap(), Some(a.clone()));
         put(&store, &b, "db");
         let found = |query: &str| store.find(query).map(|bundle| bundle.dir().to_owned());
         assert!(found(&a).unwrap().ends_with(&a));

@@ -8,8 +8,9 @@
 //!   network.json network.lock  the bridge and who has which address (network/)
 //!   layers/sha256-<hex>/       a layer's tree in fs/ and its figures in layer.json, shared between images
 //!   downloads/                 blobs from registries that are not unpacked yet (image/pull/downloads.rs)
-//!   names/<name>               symbolic link whose target is a container id: makes names unique
-//!   containers/<id>/           config.json state.json lock log attach names/ rootfs/ upper/ work/
+//!   names/<name>               symbolic link to the start of a container's id: makes names unique
+//!   containers/<id>/           config.json state.json lock log attach hosts hostname resolv.conf cgroups
+//!                              rootfs/ upper/ work/
 //!   containers/.new-…, .gone-… being made, being deleted; swept once their maker is dead
 //! ```
 

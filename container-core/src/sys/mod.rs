@@ -17,8 +17,8 @@ pub(crate) use bpf::{Instruction, attach_device_program, load_device_program};
 pub(crate) use descriptors::{receive_descriptor, send_descriptor};
 pub(crate) use mounts::{make_tree_read_only, map_tree, move_mount, open_tree_clone};
 pub(crate) use privilege::{
-    bound_capabilities, hide_from_inspection, keep_capabilities, load_seccomp_filter, no_new_privileges,
-    permitted_capabilities, set_capabilities, set_gid, set_groups, set_uid,
+    bound_capabilities, groups_are_closed, hide_from_inspection, keep_capabilities, load_seccomp_filter,
+    no_new_privileges, permitted_capabilities, set_capabilities, set_gid, set_groups, set_uid,
 };
 
 /// clone(2) flags above 32 bits: libc declares them as `c_int`, where they are cut off to zero.

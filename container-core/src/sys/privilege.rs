@@ -74,6 +74,19 @@ pub(crate) fn set_groups(groups: &[u32]) -> Result<(), Errno> {
     check(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) }).map(drop)
 }
 
+/// Whether setgroups(2) is closed in the caller's user namespace, user_namespaces(7): /proc/self/setgroups.
+pub(crate) fn groups_are_closed() -> bool {
+    let mut word = [0u8; 4];
+    // SAFETY: a terminated path; the kernel writes at most the length given, and the descriptor is closed again.
+    let length = unsafe {
+        let fd = libc::open(c"/proc/self/setgroups".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
+        let length = libc::read(fd, word.as_mut_ptr().cast(), word.len());
+        libc::close(fd);
+        length
+    };
+    length == 4 && word == *b"deny"
+}
+
 /// setgid(2) of this thread: all four group ids.
 pub(crate) fn set_gid(gid: u32) -> Result<(), Errno> {
     // SAFETY: integers only.

@@ -10,15 +10,20 @@ use std::time::{Duration, Instant};
 
 use container_core::{Attach, Engine, Leftover, Limits, Spec};
 
+use crate::network;
 use crate::scene::Scene;
 
 const STORE: &str = "DIAG_CHURN_STORE";
+/// Of one life: on the bridge network.
+const BRIDGE: &str = "DIAG_CHURN_BRIDGE";
 /// Lives in all; 500 is what the engine promises to survive.
 const COUNT: &str = "DIAG_TEST_CHURN";
 /// At a time.
 const SIDE_BY_SIDE: usize = 16;
 /// One of so many is killed.
 const KILLED: usize = 4;
+/// One of so many is on the bridge network. No multiple of the above, or only the killed would be, or none of them.
+const CONNECTED: usize = 3;
 /// Until the end of a life that nobody kills; emulated guests are slow.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -28,7 +33,11 @@ fn life() {
     let Some(store) = std::env::var_os(STORE) else { return };
     let engine = Engine::open(Path::new(&store)).unwrap();
     let limits = Limits { pids: Some(20), memory_bytes: Some(64 << 20), ..Limits::default() };
-    let spec = Spec { limits, ..Spec::new("busybox", ["/bin/sh", "-c", "echo it lives"]) };
+    let plain = Spec { limits, ..Spec::new("busybox", ["/bin/sh", "-c", "echo it lives"]) };
+    let spec = match std::env::var_os(BRIDGE) {
+        Some(_) => network::connected(plain, &["80"]),
+        None => plain,
+    };
     // A third detached, with a supervisor of its own that outlives its maker.
     if std::process::id().is_multiple_of(3) {
         let container = engine.create(&spec).unwrap();
@@ -51,26 +60,29 @@ fn next(state: &mut u64) -> u64 {
     z ^ (z >> 31)
 }
 
-fn engine_process(store: &Path) -> Child {
+fn engine_process(store: &Path, connected: bool) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "churn::life", "--nocapture", "--test-threads=1"]);
+    if connected {
+        command.env(BRIDGE, "1");
+    }
     command.env(STORE, store).stdout(Stdio::null()).stderr(Stdio::piped());
     command.spawn().unwrap()
 }
 
 /// A whole life; how long it took.
-fn live(store: &Path) -> Duration {
+fn live(store: &Path, connected: bool) -> Duration {
     let begin = Instant::now();
-    let output = engine_process(store).wait_with_output().unwrap();
+    let output = engine_process(store, connected).wait_with_output().unwrap();
     assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
     assert!(begin.elapsed() < PATIENCE);
     begin.elapsed()
 }
 
 /// A life that is cut off after `after`; where it was shorter than that, another one, earlier.
-fn die(store: &Path, mut after: Duration) {
+fn die(store: &Path, connected: bool, mut after: Duration) {
     loop {
-        let mut child = engine_process(store);
+        let mut child = engine_process(store, connected);
         // The instant is the point here, not a condition to wait for.
         thread::sleep(after);
         child.kill().unwrap();
@@ -94,19 +106,24 @@ fn processes(store: &Path) -> Vec<String> {
 #[test]
 fn many_lives_and_killed_engines_leave_nothing() {
     let Some(scene) = Scene::new("churn") else { return };
+    network::apart();
+    // lo, and on some kernels tunnels that every network has.
+    let links = network::links();
+    let bridge = network::is_possible(&scene);
     let count: usize = std::env::var(COUNT).map_or(48, |text| text.parse().unwrap());
     let store = scene.engine.root().to_owned();
     // How long a life takes here, to spread the kills over it: with so many at a time it takes longer.
-    let usual = live(&store);
+    let usual = live(&store, bridge);
     let longest = usual * SIDE_BY_SIDE as u32 / 2;
     let work = Mutex::new((0..count).collect::<Vec<usize>>());
     let seed = Mutex::new(u64::from(std::process::id()));
     let worker = || {
         while let Some(number) = { work.lock().unwrap().pop() } {
             let random = (next(&mut seed.lock().unwrap()) >> 11) as f64 / (1u64 << 53) as f64;
+            let connected = bridge && number % CONNECTED == 0;
             match number % KILLED {
-                0 => die(&store, longest.mul_f64(random)),
-                _ => drop(live(&store)),
+                0 => die(&store, connected, longest.mul_f64(random)),
+                _ => drop(live(&store, connected)),
             }
         }
     };
@@ -128,13 +145,23 @@ fn many_lives_and_killed_engines_leave_nothing() {
     }
     assert_eq!(scene.engine.check().unwrap(), Vec::<Leftover>::new());
     scene.assert_no_traces();
+    assert_eq!(network::links(), links);
     for folder in ["containers", "names"] {
         let left: Vec<_> = fs::read_dir(store.join(folder)).unwrap().flatten().collect();
         assert!(left.is_empty(), "{folder}: {left:?}");
     }
     let mut files: Vec<_> = fs::read_dir(&store).unwrap().flatten().map(|entry| entry.file_name()).collect();
     files.sort();
-    let known = ["containers", "events.jsonl", "images.json", "layers", "lock", "names"];
+    let known = [
+        "containers",
+        "events.jsonl",
+        "images.json",
+        "layers",
+        "lock",
+        "names",
+        "network.json",
+        "network.lock",
+    ];
     files.retain(|file| !known.contains(&file.to_str().unwrap()));
     assert!(files.is_empty(), "{files:?}");
     let killed = count.div_ceil(KILLED);

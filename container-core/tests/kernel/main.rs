@@ -8,6 +8,7 @@
 mod churn;
 mod crash;
 mod crowd;
+mod delegated;
 mod hostile;
 mod images;
 mod load;
@@ -16,6 +17,7 @@ mod paused;
 mod refused;
 mod restart;
 mod rights;
+mod rootless;
 mod running;
 mod saved;
 mod scene;

@@ -21,6 +21,12 @@ pub(crate) fn apart() {
     fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
 }
 
+/// Names of all links in the calling thread's network namespace: proc_pid_net(5), dev.
+pub(crate) fn links() -> Vec<String> {
+    let text = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
+    text.lines().filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned())).collect()
+}
+
 pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(120);
     while !done() {

@@ -34,13 +34,18 @@ struct Global {
     /// Where incidents are kept.
     #[arg(long, global = true, env = "DIAG_JOURNAL", default_value = crate::journal::DEFAULT_PATH)]
     journal: PathBuf,
-    /// Where the bundled engine keeps images and containers.
-    #[arg(long, global = true, env = "DIAG_ROOT", default_value = "/var/lib/diag/engine")]
+    /// Where the bundled engine keeps images and containers. A normal user's are below his XDG_DATA_HOME.
+    #[arg(long, global = true, env = "DIAG_ROOT", default_value_os_t = default_root())]
     root: PathBuf,
     /// More words on stderr: once for what diag does, twice for everything.
     // No short form: with `run`, -v means a volume wherever people come from.
     #[arg(long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
+}
+
+fn default_root() -> PathBuf {
+    let own = container_core::rootless::is_normal_user().then(container_core::rootless::default_store);
+    own.flatten().unwrap_or_else(|| "/var/lib/diag/engine".into())
 }
 
 /// How an answer is printed.
@@ -115,7 +120,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Verb::Repro(args) => repro::run(&args, &global),
         Verb::Doctor(args) => doctor::run(args, &global),
         Verb::Service(args) => service::run(&args, &global),
-        Verb::Engine(verb) => Ok(Outcome::Code(engine::dispatch(*verb, &global.root)?)),
+        Verb::Engine(verb) => Ok(Outcome::Code(engine::dispatch(*verb, &global.root, global.verbose > 0)?)),
     }
 }
 

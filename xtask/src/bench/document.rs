@@ -3,6 +3,7 @@
 use crate::artifacts;
 use anyhow::{Context, Result};
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 /// Put `text` in the place of what the section of that name had.
@@ -40,9 +41,33 @@ pub(super) fn machine() -> String {
     )
 }
 
+/// Type and options of the file system that a folder lies on, as proc_pid_mounts(5) has them: `ext4 (rw,relatime)`.
+pub(super) fn file_system(folder: &Path) -> Result<String> {
+    let folder = folder.canonicalize().with_context(|| format!("{} is not there", folder.display()))?;
+    let text = fs::read_to_string("/proc/self/mounts").context("/proc/self/mounts cannot be read")?;
+    Ok(holding(&text, &folder).unwrap_or_else(|| "an unknown file system".to_owned()))
+}
+
+/// The mount nearest to the folder; of several at one place the last one counts.
+fn holding(mounts: &str, folder: &Path) -> Option<String> {
+    let rows = mounts.lines().filter_map(|line| {
+        let mut fields = line.split(' ').skip(1);
+        Some((fields.next()?, fields.next()?, fields.next()?))
+    });
+    let nearest = rows.filter(|(point, ..)| folder.starts_with(point)).max_by_key(|(point, ..)| point.len());
+    nearest.map(|(_, kind, options)| format!("{kind} ({options})"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_nearest_mount_holds_a_folder() {
+        let mounts = "a / ext4 rw 0 0\nb /tmp tmpfs rw 0 0\nc /tmp xfs ro,noatime 0 0\n";
+        assert_eq!(holding(mounts, Path::new("/tmp/x")).as_deref(), Some("xfs (ro,noatime)"));
+        assert_eq!(holding(mounts, Path::new("/var")).as_deref(), Some("ext4 (rw)"));
+    }
 
     #[test]
     fn only_the_section_between_the_marks_changes() {

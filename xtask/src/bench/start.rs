@@ -6,6 +6,7 @@
 
 mod bundle;
 mod peers;
+mod steps;
 mod table;
 
 use super::document;
@@ -16,7 +17,7 @@ use crate::shell::find_program;
 use anyhow::{Context, Result, bail};
 use nix::libc;
 use nix::sched::{CloneFlags, setns};
-use peers::{Peer, Place};
+use peers::{Kind, Peer, Place};
 use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -34,6 +35,9 @@ pub(super) struct Options {
     /// Measure this diag instead of building one
     #[arg(long, value_name = "FILE")]
     diag: Option<std::path::PathBuf>,
+    /// Where stores, bundles and states lie: the file system decides what a folder costs
+    #[arg(long, value_name = "FOLDER", default_value = "/tmp")]
+    place: std::path::PathBuf,
     /// Only print: leave docs/benchmarks.md as it is
     #[arg(long)]
     print_only: bool,
@@ -59,7 +63,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode> {
         Some(diag) => diag.clone(),
         None => artifacts::release_diag()?.path,
     };
-    let place = Place::prepare(&diag, &cache.busybox())?;
+    let place = Place::prepare(&diag, &cache.busybox(), &options.place)?;
     let mut columns: Vec<Column> = peers::all(&place)?
         .into_iter()
         .map(|peer| {
@@ -82,8 +86,14 @@ pub(super) fn run(options: &Options) -> Result<ExitCode> {
     working.done("ok");
     let table = table::Table::new(&columns, options.rounds, started.elapsed())?;
     print!("{}", table.text());
+    let diag = columns.iter().find(|column| column.peer.kind == Kind::Diag && column.broken.is_none());
+    let first = options.rounds + MEMORY_TURNS;
+    let steps = diag.map(|diag| steps::Steps::measure(diag, &place, first)).transpose()?;
+    let steps = steps.map(|steps| steps.markdown()).unwrap_or_default();
+    print!("{steps}");
     if !options.print_only {
-        document::put("start", &table.markdown())?;
+        let place = document::file_system(&options.place)?;
+        document::put("start", &(table.markdown(&place) + &steps))?;
     }
     Ok(if table.goal_is_met() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

@@ -11,6 +11,7 @@ use nix::fcntl::AtFlags;
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat, mknodat};
 
 use super::{Tree, set_xattr};
+use crate::rootless;
 
 const PREFIX: &[u8] = b".wh.";
 /// Marks of the file system "aufs", which had whiteouts first. Only the one for "opaque" means something.
@@ -52,7 +53,12 @@ pub(super) fn is_made(parent: &OwnedFd, name: &[u8]) -> bool {
 
 /// Nothing of the layers below shows through this folder.
 pub(super) fn set_opaque(parent: &OwnedFd, name: &[u8]) -> Result<(), Errno> {
-    set_xattr(parent, name, b"trusted.overlay.opaque", b"y")
+    // Overlayfs reads the other one in a user namespace, mounted with `userxattr`.
+    let key: &[u8] = match rootless::in_user_namespace() {
+        true => b"user.overlay.opaque",
+        false => b"trusted.overlay.opaque",
+    };
+    set_xattr(parent, name, key, b"y")
 }
 
 fn stat(parent: &OwnedFd, name: &[u8]) -> Option<FileStat> {

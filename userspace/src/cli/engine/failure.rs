@@ -25,11 +25,11 @@ pub(super) fn report(error: &Error, container: &str) -> i32 {
     }
 }
 
-/// The likeliest reason of any refusal, when it is one.
+/// The likeliest reason of a refusal, for somebody who is not root.
 pub(super) fn not_root() -> Option<&'static str> {
     // SAFETY: takes nothing and cannot fail.
     let root = unsafe { libc::geteuid() } == 0;
-    (!root).then_some("the engine needs root: it cannot run containers as a normal user")
+    (!root).then_some("as a normal user you have a store of your own; this may be one of root's")
 }
 
 /// Do `action` for each container; one that fails does not keep the others from their turn. Exit code 1 if any did.

@@ -30,12 +30,16 @@ mod steps_doc;
 mod stop;
 mod system;
 mod table;
+mod timing;
 mod wait;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context;
-use container_core::Engine;
+use container_core::{Engine, rootless};
+
+use super::outcome;
 
 /// The verbs, in the order of a container's life.
 #[derive(Debug, clap::Subcommand)]
@@ -84,33 +88,73 @@ pub(super) enum EngineVerb {
     System(system::Args),
 }
 
-/// Run a verb on the store at `root`; the exit code.
-pub(super) fn dispatch(verb: EngineVerb, root: &Path) -> anyhow::Result<i32> {
+impl EngineVerb {
+    /// Whether it touches files or mounts that belong to a container's users, for which a normal user must be root in a
+    /// user namespace. What is left either only looks, or talks to processes, over which he has all rights outside it.
+    fn makes_or_removes(&self) -> bool {
+        !matches!(
+            self,
+            Self::Attach(_)
+                | Self::Exec(_)
+                | Self::Inspect(_)
+                | Self::Kill(_)
+                | Self::Logs(_)
+                | Self::Pause(_)
+                | Self::Stats(_)
+                | Self::Stop(_)
+                | Self::Unpause(_)
+                | Self::Wait(_)
+        )
+    }
+}
+
+/// Run a verb on the store at `root`; the exit code. `verbose` tells of each step afterwards.
+pub(super) fn dispatch(verb: EngineVerb, root: &Path, verbose: bool) -> anyhow::Result<i32> {
+    let clock = verbose.then(|| Arc::new(timing::StepClock::start()));
+    if rootless::is_normal_user() && verb.makes_or_removes() {
+        // Nothing has started a thread yet.
+        rootless::enter().context("containers cannot be run as a normal user here")?;
+    }
     let engine = Engine::open(root).with_context(|| {
         let hint = failure::not_root().map(|hint| format!("; {hint}")).unwrap_or_default();
         format!("the engine's store {} cannot be opened (--root names another){hint}", root.display())
     })?;
+    let engine = match &clock {
+        Some(clock) => engine.with_observer(clock.clone()),
+        None => engine,
+    };
+    let code = run_verb(verb, &engine);
+    if let Some(clock) = clock {
+        let table = clock.table();
+        if !table.is_empty() {
+            outcome::say(table.trim_end());
+        }
+    }
+    code
+}
+
+fn run_verb(verb: EngineVerb, engine: &Engine) -> anyhow::Result<i32> {
     match verb {
-        EngineVerb::Import(args) => import::run(&args, &engine),
-        EngineVerb::Load(args) => load::run(args, &engine),
-        EngineVerb::Pull(args) => pull::run(args, &engine),
-        EngineVerb::Images(args) => images::run(args, &engine),
-        EngineVerb::Rmi(args) => rmi::run(&args, &engine),
-        EngineVerb::Run(args) => run::run(args, &engine),
-        EngineVerb::Create(args) => create::run(args, &engine),
-        EngineVerb::Start(args) => start::run(args, &engine),
-        EngineVerb::Attach(args) => attach::run(args, &engine),
-        EngineVerb::Exec(args) => exec::run(args, &engine),
-        EngineVerb::Ps(args) => ps::run(args, &engine),
-        EngineVerb::Logs(args) => logs::run(&args, &engine),
-        EngineVerb::Inspect(args) => inspect::run(&args, &engine),
-        EngineVerb::Wait(args) => wait::run(&args, &engine),
-        EngineVerb::Stop(args) => stop::run(&args, &engine),
-        EngineVerb::Pause(args) => Ok(pause::run(&args, &engine, true)),
-        EngineVerb::Unpause(args) => Ok(pause::run(&args, &engine, false)),
-        EngineVerb::Stats(args) => stats::run(&args, &engine),
-        EngineVerb::Kill(args) => kill::run(&args, &engine),
-        EngineVerb::Rm(args) => rm::run(&args, &engine),
-        EngineVerb::System(args) => system::run(args, &engine),
+        EngineVerb::Import(args) => import::run(&args, engine),
+        EngineVerb::Load(args) => load::run(args, engine),
+        EngineVerb::Pull(args) => pull::run(args, engine),
+        EngineVerb::Images(args) => images::run(args, engine),
+        EngineVerb::Rmi(args) => rmi::run(&args, engine),
+        EngineVerb::Run(args) => run::run(args, engine),
+        EngineVerb::Create(args) => create::run(args, engine),
+        EngineVerb::Start(args) => start::run(args, engine),
+        EngineVerb::Attach(args) => attach::run(args, engine),
+        EngineVerb::Exec(args) => exec::run(args, engine),
+        EngineVerb::Ps(args) => ps::run(args, engine),
+        EngineVerb::Logs(args) => logs::run(&args, engine),
+        EngineVerb::Inspect(args) => inspect::run(&args, engine),
+        EngineVerb::Wait(args) => wait::run(&args, engine),
+        EngineVerb::Stop(args) => stop::run(&args, engine),
+        EngineVerb::Pause(args) => Ok(pause::run(&args, engine, true)),
+        EngineVerb::Unpause(args) => Ok(pause::run(&args, engine, false)),
+        EngineVerb::Stats(args) => stats::run(&args, engine),
+        EngineVerb::Kill(args) => kill::run(&args, engine),
+        EngineVerb::Rm(args) => rm::run(&args, engine),
+        EngineVerb::System(args) => system::run(args, engine),
     }
 }

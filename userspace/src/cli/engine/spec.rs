@@ -41,9 +41,9 @@ pub(super) struct Description {
     /// The network it sees; none, or bridge when a port is published.
     #[arg(long, value_enum)]
     network: Option<Net>,
-    /// Let a port of this machine lead to one of its ports. Can be repeated.
-    #[arg(short, long, value_name = "[[ADDRESS:]HOST:]PORT[/udp]")]
-    publish: Vec<Port>,
+    /// Let a port of this machine lead to one of its ports, or a range to a range. Can be repeated.
+    #[arg(short, long, value_name = "[[ADDRESS:]HOST:]PORT[/udp]", value_parser = published)]
+    publish: Vec<Published>,
     /// A name server, in place of this machine's. Can be repeated.
     #[arg(long, value_name = "ADDRESS")]
     dns: Vec<IpAddr>,
@@ -155,7 +155,7 @@ impl Description {
                 Some(Net::Host) => Network::Host,
                 Some(Net::Bridge) => Network::Bridge,
             },
-            ports: self.publish,
+            ports: self.publish.into_iter().flat_map(|Published(ports)| ports).collect(),
             names: Names { servers: self.dns, hosts: self.add_host },
             user_namespace: user_namespace(self.userns, self.uidmap, self.gidmap)?,
             auto_remove: self.rm,
@@ -176,6 +176,14 @@ impl Description {
             ..Spec::new(self.image, self.command)
         })
     }
+}
+
+/// What one `-p` means.
+#[derive(Debug, Clone)]
+struct Published(Vec<Port>);
+
+fn published(text: &str) -> Result<Published, String> {
+    Port::several(text).map(Published)
 }
 
 fn user_namespace(

@@ -21,8 +21,8 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn prepare(diag: &Path, busybox: &Path) -> Result<Place> {
-        let scratch = tempfile::tempdir().context("cannot make a scratch folder")?;
+    pub(super) fn prepare(diag: &Path, busybox: &Path, folder: &Path) -> Result<Place> {
+        let scratch = tempfile::tempdir_in(folder).context("cannot make a scratch folder")?;
         let place = Place {
             diag: diag.to_owned(),
             busybox: busybox.to_owned(),

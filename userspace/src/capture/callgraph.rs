@@ -1,4 +1,4 @@
-//! function_graph text to call trees: a pure function of the lines.
+//! function_graph, as text or as records, to call trees: a pure function of what went by.
 //!
 //! Calls are kept per thread, not per cpu, because a thread that sleeps inside a system call may go on
 //! elsewhere. The kernel prints each call's depth as indentation; that depth, not the order of braces,
@@ -8,7 +8,7 @@
 mod line;
 
 use crate::model::{Call, Graph};
-use line::{Body, Line, Task};
+pub(super) use line::{Body, Line, Task};
 use std::collections::HashMap;
 
 /// Name of the made-up call that holds what ran in an interrupt, so that it can be folded away.
@@ -39,12 +39,22 @@ pub struct ParserStats {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Key {
     Thread(u32),
+    /// Each processor's idle thread has number 0.
+    Idle(u32),
     Cpu(u32),
+}
+
+impl Key {
+    fn of(task: u32, cpu: u32) -> Self {
+        if task == 0 { Self::Idle(cpu) } else { Self::Thread(task) }
+    }
 }
 
 /// An entered call. `level` is twice the printed depth, so that an interrupt fits in between.
 struct Frame {
     level: u32,
+    /// As [`Line::context`].
+    context: u8,
     call: Call,
 }
 
@@ -88,6 +98,11 @@ impl Parser {
         std::mem::take(&mut self.done)
     }
 
+    /// As [`Parser::take`], without a list in between.
+    pub fn take_each(&mut self, sink: &mut dyn FnMut(Graph)) {
+        self.done.drain(..).for_each(sink);
+    }
+
     /// The end of the stream: what is still open is handed out without an end.
     pub fn finish(&mut self) -> Vec<Graph> {
         let mut open: Vec<_> = self.threads.drain().filter(|(_, thread)| !thread.frames.is_empty()).collect();
@@ -98,9 +113,15 @@ impl Parser {
         self.take()
     }
 
+    /// One line of text.
     pub fn feed(&mut self, text: &str) {
+        self.event(&Line::parse(text));
+    }
+
+    /// One line, or one record in a line's shape.
+    #[inline]
+    pub(super) fn event(&mut self, line: &Line<'_>) {
         self.stats.lines += 1;
-        let line = Line::parse(text);
         match &line.body {
             Body::Nothing => return,
             Body::Unreadable => {
@@ -111,7 +132,7 @@ impl Parser {
             Body::Switch { from, to } => return self.switch(line.cpu.unwrap_or(0), *from, *to),
             Body::Enter { .. } | Body::Leaf { .. } | Body::Exit { .. } | Body::Interrupt => {}
         }
-        self.call(&line);
+        self.call(line);
     }
 
     /// Which events are gone is unknown, so every open graph may miss some.
@@ -130,7 +151,7 @@ impl Parser {
         // Who ran before the first switch is told by it.
         if let Some(mut thread) = self.threads.remove(&Key::Cpu(cpu)) {
             known(from.comm).clone_into(&mut thread.comm);
-            self.threads.insert(Key::Thread(from.tid), thread);
+            self.threads.insert(Key::of(from.tid, cpu), thread);
         }
         self.running.insert(cpu, (to.tid, known(to.comm).to_owned()));
     }
@@ -138,8 +159,8 @@ impl Parser {
     fn call(&mut self, line: &Line<'_>) {
         let cpu = line.cpu.unwrap_or(0);
         let key = match (&line.task, self.running.get(&cpu)) {
-            (Some(task), _) => Key::Thread(task.tid),
-            (None, Some((tid, _))) => Key::Thread(*tid),
+            (Some(task), _) => Key::of(task.tid, cpu),
+            (None, Some((tid, _))) => Key::of(*tid, cpu),
             (None, None) => Key::Cpu(cpu),
         };
         if !self.threads.contains_key(&key) {
@@ -210,12 +231,14 @@ impl Thread {
             self.mark_hole();
             return;
         }
-        if std::mem::take(&mut self.interrupt) && !self.frames.is_empty() {
+        let marked = std::mem::take(&mut self.interrupt);
+        let context = line.context;
+        if self.frames.last().is_some_and(|top| marked || top.context < context) {
             let level = level.saturating_sub(1);
-            self.frames.push(Frame { level, call: Call::leaf(INTERRUPT) });
+            self.frames.push(Frame { level, context, call: Call::leaf(INTERRUPT) });
         }
         let call = Call { start_ns: line.time_ns, ..Call::leaf(name) };
-        self.frames.push(Frame { level, call });
+        self.frames.push(Frame { level, context, call });
     }
 
     fn leave(

@@ -2,11 +2,12 @@
 //!
 //! The columns are those of `print_graph_prologue()` in kernel/trace/trace_functions_graph.c: absolute
 //! time, relative time, cpu, task, duration, then the call, indented two spaces a level. Each column is
-//! an option of the tracer, so each is recognised by its own shape and may be absent.
+//! an option of the tracer, so each is recognised by its own shape and may be absent. What `trace-cmd report`
+//! prints begins otherwise (task, cpu, time, name of the event) and ends the same.
 
 /// What a line says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Body<'a> {
+pub(in crate::capture) enum Body<'a> {
     /// `name() {`
     Enter { depth: u32, name: &'a str },
     /// `name();` – entry and exit in one line.
@@ -28,23 +29,25 @@ pub(super) enum Body<'a> {
 
 /// The task column. The kernel cuts the name to seven characters, `<...>` when it does not know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Task<'a> {
-    pub(super) comm: &'a str,
-    pub(super) tid: u32,
+pub(in crate::capture) struct Task<'a> {
+    pub(in crate::capture) comm: &'a str,
+    pub(in crate::capture) tid: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Line<'a> {
-    /// Nanoseconds, but of microsecond resolution: the kernel prints no more.
-    pub(super) time_ns: Option<u64>,
-    pub(super) cpu: Option<u32>,
-    pub(super) task: Option<Task<'a>>,
-    pub(super) body: Body<'a>,
+pub(in crate::capture) struct Line<'a> {
+    /// Nanoseconds; of text of microsecond resolution: the kernel prints no more.
+    pub(in crate::capture) time_ns: Option<u64>,
+    pub(in crate::capture) cpu: Option<u32>,
+    pub(in crate::capture) task: Option<Task<'a>>,
+    /// Of binary records: 0 for the thread's own calls, above that what interrupts what. Text has markers for it.
+    pub(in crate::capture) context: u8,
+    pub(in crate::capture) body: Body<'a>,
 }
 
 impl<'a> Line<'a> {
-    fn bare(cpu: Option<u32>, body: Body<'a>) -> Self {
-        Self { time_ns: None, cpu, task: None, body }
+    pub(in crate::capture) fn bare(cpu: Option<u32>, body: Body<'a>) -> Self {
+        Self { time_ns: None, cpu, task: None, context: 0, body }
     }
 
     pub(super) fn parse(text: &'a str) -> Self {
@@ -56,21 +59,24 @@ impl<'a> Line<'a> {
         if let Some((cpu, count)) = lost(start) {
             return Self::bare(Some(cpu), Body::Lost { count });
         }
+        if let Some(line) = reported(start) {
+            return line;
+        }
         let (time_ns, rest) = absolute_time(text);
         let rest = skip_relative_time(rest);
         let (cpu, rest) = cpu_column(rest);
         if let Some((from, to)) = switch(rest) {
-            return Self { time_ns, cpu, task: None, body: Body::Switch { from, to } };
+            return Self { time_ns, cpu, task: None, context: 0, body: Body::Switch { from, to } };
         }
         let (task, rest) = task_column(rest);
         if rest.contains("==========>") {
-            return Self { time_ns, cpu, task, body: Body::Interrupt };
+            return Self { time_ns, cpu, task, context: 0, body: Body::Interrupt };
         }
         if rest.contains("<==========") {
-            return Self { time_ns, cpu, task, body: Body::Nothing };
+            return Self { time_ns, cpu, task, context: 0, body: Body::Nothing };
         }
         let (duration_ns, rest) = duration_column(rest);
-        Self { time_ns, cpu, task, body: call(rest, duration_ns) }
+        Self { time_ns, cpu, task, context: 0, body: call(rest, duration_ns) }
     }
 }
 
@@ -80,10 +86,36 @@ fn digits(text: &str) -> Option<(&str, &str)> {
     (end > 0).then(|| text.split_at(end))
 }
 
+/// `CPU:1 [LOST 5 EVENTS]`, and of trace-cmd `CPU:1 [5 EVENTS DROPPED]`.
 fn lost(text: &str) -> Option<(u32, Option<u64>)> {
     let (cpu, rest) = digits(text.strip_prefix("CPU:")?)?;
-    let rest = rest.trim_start().strip_prefix("[LOST ")?;
+    let rest = rest.trim_start().strip_prefix('[')?;
+    let rest = match rest.strip_prefix("LOST ") {
+        Some(rest) => rest,
+        None => rest.contains("EVENTS DROPPED").then_some(rest)?,
+    };
     Some((cpu.parse().ok()?, digits(rest).and_then(|(count, _)| count.parse().ok())))
+}
+
+/// `mount-92 [001] 100.123456: funcgraph_exit:  + 12.345 us  |  }`, with flags behind the cpu when asked for
+/// (trace-cmd report -l).
+fn reported(text: &str) -> Option<Line<'_>> {
+    let (head, rest) = text.split_once(": f")?;
+    let rest = ["uncgraph_entry:", "uncgraph_exit:", "graph_retaddr_entry:"]
+        .iter()
+        .find_map(|event| rest.strip_prefix(event))?;
+    let (head, time) = head.rsplit_once(' ')?;
+    let (seconds, fraction) = time.split_once('.')?;
+    let (who, cpu) = head.rsplit_once(" [")?;
+    let (cpu, _) = digits(cpu)?;
+    let (duration_ns, rest) = duration_column(rest);
+    Some(Line {
+        time_ns: scaled(seconds, fraction, 9),
+        cpu: cpu.parse().ok(),
+        task: task(who),
+        context: 0,
+        body: call(rest, duration_ns),
+    })
 }
 
 /// `  123.456789 |  `
@@ -177,13 +209,19 @@ fn call(text: &str, duration_ns: Option<u64>) -> Body<'_> {
     if trimmed.starts_with("/*") || trimmed.starts_with("(Overruns") {
         return Body::Nothing;
     }
+    // trace-cmd has what was returned behind everything else.
+    let (trimmed, ret) = match trimmed.rsplit_once(" (ret=") {
+        Some((code, value)) if value.ends_with(')') => (code, number(value.trim_end_matches(')'))),
+        _ => (trimmed, None),
+    };
     let (code, comment) = match trimmed.split_once("/*") {
         Some((code, comment)) => (code.trim_end(), comment.trim_end_matches("*/").trim()),
         None => (trimmed, ""),
     };
+    let ret = ret.or_else(|| return_value(comment));
     if code == "}" {
         let name = comment.split([' ', '=']).next().filter(|name| is_symbol(name));
-        return Body::Exit { depth, name, duration_ns, ret: return_value(comment) };
+        return Body::Exit { depth, name, duration_ns, ret };
     }
     // Module functions print as `name [module]`, and from 6.15 on the parentheses may hold arguments.
     let Some(name) = code.split_once('(').and_then(|(name, _)| name.split(' ').next()) else {
@@ -192,10 +230,11 @@ fn call(text: &str, duration_ns: Option<u64>) -> Body<'_> {
     if !is_symbol(name) {
         return Body::Unreadable;
     }
-    if code.ends_with('{') {
+    // The caller may be named before or behind the brace (funcgraph-retaddr).
+    if code.ends_with('{') || comment.ends_with("*/ {") {
         Body::Enter { depth, name }
     } else if code.ends_with(';') {
-        Body::Leaf { depth, name, duration_ns, ret: return_value(comment) }
+        Body::Leaf { depth, name, duration_ns, ret }
     } else {
         Body::Unreadable
     }
@@ -208,7 +247,10 @@ fn is_symbol(name: &str) -> bool {
 /// `name = -28`, `= 0x0` (6.5), `ret=0xffffffe4` (6.14), `=> ffffffe4 -28`: the number after the sign.
 fn return_value(comment: &str) -> Option<u64> {
     let (_, value) = comment.split_once('=')?;
-    let value = value.trim_start_matches(['>', ' ']).split([' ', ')']).next()?;
+    number(value.trim_start_matches(['>', ' ']).split([' ', ')']).next()?)
+}
+
+fn number(value: &str) -> Option<u64> {
     if let Some(hex) = value.strip_prefix("0x") {
         return u64::from_str_radix(hex, 16).ok();
     }
@@ -268,6 +310,26 @@ mod tests {
         let line = Line::parse("    1.000001 |   0)  a | b-7-31  |               |  f() {");
         assert_eq!(line.task, Some(Task { comm: "a | b-7", tid: 31 }));
         assert_eq!(line.body, Body::Enter { depth: 0, name: "f" });
+    }
+
+    #[test]
+    fn what_trace_cmd_reports() {
+        let line = Line::parse(
+            "        my-mo]u-nt-92  [001] d..1   100.123456: funcgraph_exit:       + 12.345 us  |    } /* f */ (ret=-28)",
+        );
+        assert_eq!((line.time_ns, line.cpu), (Some(100_123_456_000), Some(1)));
+        assert_eq!(line.task, Some(Task { comm: "my-mo]u-nt", tid: 92 }));
+        let Body::Exit { depth, name, duration_ns, ret } = line.body else { panic!("{line:?}") };
+        assert_eq!((depth, name, duration_ns, ret), (1, Some("f"), Some(12_345), Some(-28i64 as u64)));
+        let enter = " mount-9 [000] 1.5: funcgraph_entry:                   |  g() {";
+        assert_eq!(body(enter), Body::Enter { depth: 0, name: "g" });
+        let leaf = " mount-9 [000] 1.5: fgraph_retaddr_entry:   0.500 us    |      h(); /* <-g */ (ret=0x1)";
+        assert_eq!(body(leaf), Body::Leaf { depth: 2, name: "h", duration_ns: Some(500), ret: Some(1) });
+        let caller = " mount-9 [000] 1.5: funcgraph_entry:                   |  g() /* <-f */ {";
+        assert_eq!(body(caller), Body::Enter { depth: 0, name: "g" });
+        assert_eq!(body("CPU:3 [5 EVENTS DROPPED]"), Body::Lost { count: Some(5) });
+        assert_eq!(body("CPU:3 [EVENTS DROPPED]"), Body::Lost { count: None });
+        assert_eq!(body(" a-1 [x] y: funcgraph_entry: |"), Body::Unreadable);
     }
 
     #[test]

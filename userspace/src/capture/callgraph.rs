@@ -10,6 +10,7 @@ mod line;
 use crate::model::{Call, Graph};
 pub(super) use line::{Body, Line, Task};
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// Name of the made-up call that holds what ran in an interrupt, so that it can be folded away.
 pub const INTERRUPT: &str = "<interrupt>";
@@ -19,6 +20,8 @@ const MAX_CALLS: usize = 200_000;
 /// Calls inside each other. The kernel's own shadow stack ends far earlier; without a bound a made-up
 /// file could make the tree too deep to walk.
 const MAX_DEPTH: usize = 256;
+/// Calls kept of all graphs that are not whole yet, about a hundred bytes each.
+const MAX_OPEN: usize = 1_000_000;
 /// Threads inside a traced call at the same time. The one silent for longest is given up first.
 const MAX_THREADS: usize = 4096;
 
@@ -50,6 +53,33 @@ impl Key {
     }
 }
 
+/// Threads are looked up once a line, and there are never many: a multiplication spreads their numbers well enough
+/// (Knuth, The Art of Computer Programming, 6.4).
+#[derive(Default)]
+struct Mix(u64);
+
+impl Hasher for Mix {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(u64::from(number));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn write_isize(&mut self, number: isize) {
+        self.write_u64(number as u64);
+    }
+}
+
 /// An entered call. `level` is twice the printed depth, so that an interrupt fits in between.
 struct Frame {
     level: u32,
@@ -73,8 +103,10 @@ struct Thread {
 /// Eats lines, gives graphs. One parser serves one stream (a merged `trace_pipe`, one of a cpu, a file).
 #[derive(Default)]
 pub struct Parser {
-    threads: HashMap<Key, Thread>,
+    threads: HashMap<Key, Thread, BuildHasherDefault<Mix>>,
     running: HashMap<u32, (u32, String)>,
+    /// Calls of all threads' open graphs.
+    open: usize,
     done: Vec<Graph>,
     stats: ParserStats,
 }
@@ -158,40 +190,50 @@ impl Parser {
 
     fn call(&mut self, line: &Line<'_>) {
         let cpu = line.cpu.unwrap_or(0);
-        let key = match (&line.task, self.running.get(&cpu)) {
-            (Some(task), _) => Key::of(task.tid, cpu),
-            (None, Some((tid, _))) => Key::of(*tid, cpu),
-            (None, None) => Key::Cpu(cpu),
+        let key = match &line.task {
+            Some(task) => Key::of(task.tid, cpu),
+            None => self.running.get(&cpu).map_or(Key::Cpu(cpu), |(tid, _)| Key::of(*tid, cpu)),
         };
-        if !self.threads.contains_key(&key) {
-            if matches!(line.body, Body::Exit { .. }) {
-                self.stats.orphan_exits += 1;
-                return;
+        let lines = self.stats.lines;
+        if let Some(thread) = self.threads.get_mut(&key) {
+            thread.last_line = lines;
+            let before = thread.calls;
+            thread.feed(line, key, &mut self.done);
+            self.open = (self.open + thread.calls).saturating_sub(before);
+            if thread.frames.is_empty() && !thread.interrupt {
+                self.open = self.open.saturating_sub(thread.calls);
+                self.threads.remove(&key);
             }
-            self.make_room();
+            if self.open > MAX_OPEN {
+                self.evict();
+            }
+            return;
         }
-        let thread = self.threads.entry(key).or_default();
-        thread.last_line = self.stats.lines;
-        if thread.comm.is_empty() {
-            let switched = self.running.get(&cpu).map(|(_, comm)| comm.as_str());
-            let comm = line.task.map(|task| known(task.comm)).or(switched);
-            comm.unwrap_or_default().clone_into(&mut thread.comm);
+        if matches!(line.body, Body::Exit { .. }) {
+            self.stats.orphan_exits += 1;
+            return;
         }
+        if self.threads.len() >= MAX_THREADS {
+            self.evict();
+        }
+        let switched = self.running.get(&cpu).map(|(_, comm)| comm.as_str());
+        let comm = line.task.map(|task| known(task.comm)).or(switched).unwrap_or_default();
+        let mut thread = Thread { comm: comm.to_owned(), last_line: lines, ..Thread::default() };
         thread.feed(line, key, &mut self.done);
-        if thread.frames.is_empty() && !thread.interrupt {
-            self.threads.remove(&key);
+        if !thread.frames.is_empty() || thread.interrupt {
+            self.open += thread.calls;
+            self.threads.insert(key, thread);
         }
     }
 
-    fn make_room(&mut self) {
-        if self.threads.len() < MAX_THREADS {
-            return;
-        }
+    /// Hands out the graph that was silent for longest, as it is.
+    fn evict(&mut self) {
         let oldest = self.threads.iter().min_by_key(|(_, thread)| thread.last_line).map(|(key, _)| *key);
         if let Some(key) = oldest
             && let Some(mut thread) = self.threads.remove(&key)
         {
             self.stats.evicted += 1;
+            self.open = self.open.saturating_sub(thread.calls);
             thread.close_from(0, key, &mut self.done);
         }
     }

@@ -24,6 +24,7 @@ pub mod recording;
 pub mod ring;
 mod ring_buffer;
 pub mod sampler;
+pub mod saved;
 pub mod stalls;
 mod symbols;
 pub mod syscall_args;

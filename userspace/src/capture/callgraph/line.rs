@@ -5,6 +5,8 @@
 //! an option of the tracer, so each is recognised by its own shape and may be absent. What `trace-cmd report`
 //! prints begins otherwise (task, cpu, time, name of the event) and ends the same.
 
+use memchr::memchr;
+
 /// What a line says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::capture) enum Body<'a> {
@@ -51,33 +53,51 @@ impl<'a> Line<'a> {
     }
 
     pub(super) fn parse(text: &'a str) -> Self {
-        let text = text.trim_end();
-        let start = text.trim_start();
-        if start.is_empty() || start.starts_with('#') || start.starts_with("----------") {
-            return Self::bare(None, Body::Nothing);
+        let text = text.trim_ascii_end();
+        let start = text.trim_ascii_start();
+        match start.as_bytes().first() {
+            None | Some(b'#') => return Self::bare(None, Body::Nothing),
+            Some(b'-') if start.starts_with("----------") => return Self::bare(None, Body::Nothing),
+            Some(b'C') => {
+                if let Some((cpu, count)) = lost(start) {
+                    return Self::bare(Some(cpu), Body::Lost { count });
+                }
+            }
+            Some(_) => {}
         }
-        if let Some((cpu, count)) = lost(start) {
-            return Self::bare(Some(cpu), Body::Lost { count });
-        }
-        if let Some(line) = reported(start) {
+        // Searching for a word costs more than all the rest, so each search waits for a sign that it may succeed.
+        if has(text, b']')
+            && let Some(line) = reported(start)
+        {
             return line;
         }
         let (time_ns, rest) = absolute_time(text);
         let rest = skip_relative_time(rest);
         let (cpu, rest) = cpu_column(rest);
-        if let Some((from, to)) = switch(rest) {
+        let marked = has(rest, b'=');
+        if marked && let Some((from, to)) = switch(rest) {
             return Self { time_ns, cpu, task: None, context: 0, body: Body::Switch { from, to } };
         }
         let (task, rest) = task_column(rest);
-        if rest.contains("==========>") {
+        if marked && rest.contains("==========>") {
             return Self { time_ns, cpu, task, context: 0, body: Body::Interrupt };
         }
-        if rest.contains("<==========") {
+        if marked && rest.contains("<==========") {
             return Self { time_ns, cpu, task, context: 0, body: Body::Nothing };
         }
         let (duration_ns, rest) = duration_column(rest);
         Self { time_ns, cpu, task, context: 0, body: call(rest, duration_ns) }
     }
+}
+
+fn has(text: &str, sign: u8) -> bool {
+    memchr(sign, text.as_bytes()).is_some()
+}
+
+/// As `split_once`, which takes its time to get ready for longer needles.
+fn split(text: &str, sign: u8) -> Option<(&str, &str)> {
+    let at = memchr(sign, text.as_bytes())?;
+    Some((&text[..at], &text[at + 1..]))
 }
 
 /// Splits off leading ASCII digits.
@@ -100,14 +120,20 @@ fn lost(text: &str) -> Option<(u32, Option<u64>)> {
 /// `mount-92 [001] 100.123456: funcgraph_exit:  + 12.345 us  |  }`, with flags behind the cpu when asked for
 /// (trace-cmd report -l).
 fn reported(text: &str) -> Option<Line<'_>> {
-    let (head, rest) = text.split_once(": f")?;
-    let rest = ["uncgraph_entry:", "uncgraph_exit:", "graph_retaddr_entry:"]
-        .iter()
-        .find_map(|event| rest.strip_prefix(event))?;
-    let (head, time) = head.rsplit_once(' ')?;
-    let (seconds, fraction) = time.split_once('.')?;
-    let (who, cpu) = head.rsplit_once(" [")?;
-    let (cpu, _) = digits(cpu)?;
+    // A task's name may hold brackets, too.
+    memchr::memchr_iter(b']', text.as_bytes()).find_map(|at| reported_behind(text, at))
+}
+
+fn reported_behind(text: &str, bracket: usize) -> Option<Line<'_>> {
+    let (who, cpu) = text[..bracket].rsplit_once('[')?;
+    let (cpu, "") = digits(cpu)? else { return None };
+    // The first word that ends with a colon is the time.
+    let (head, rest) = split(&text[bracket + 1..], b':')?;
+    let (seconds, fraction) = split(head.rsplit(' ').next()?, b'.')?;
+    let (event, rest) = split(rest.strip_prefix(' ')?, b':')?;
+    if !matches!(event, "funcgraph_entry" | "funcgraph_exit" | "fgraph_retaddr_entry") {
+        return None;
+    }
     let (duration_ns, rest) = duration_column(rest);
     Some(Line {
         time_ns: scaled(seconds, fraction, 9),
@@ -166,7 +192,7 @@ fn cpu_column(text: &str) -> (Option<u32>, &str) {
 
 /// `comm-123`, where comm may hold anything, dashes and blanks included.
 fn task(text: &str) -> Option<Task<'_>> {
-    let (comm, tid) = text.trim().rsplit_once('-')?;
+    let (comm, tid) = text.trim_ascii().rsplit_once('-')?;
     Some(Task { comm, tid: tid.parse().ok()? })
 }
 
@@ -179,7 +205,8 @@ fn switch(text: &str) -> Option<(Task<'_>, Task<'_>)> {
 /// may contain a bar. The column holds at most 7 + 1 + 10 characters or is padded to 14.
 fn task_column(text: &str) -> (Option<Task<'_>>, &str) {
     const WIDEST: usize = 24;
-    for (at, _) in text.match_indices(" | ").take_while(|(at, _)| *at <= WIDEST) {
+    let head = &text.as_bytes()[..text.len().min(WIDEST + " | ".len())];
+    for at in (0..head.len()).filter(|at| head[*at..].starts_with(b" | ")) {
         if let Some(task) = task(&text[..at]) {
             return (Some(task), &text[at + " | ".len()..]);
         }
@@ -190,33 +217,36 @@ fn task_column(text: &str) -> (Option<Task<'_>>, &str) {
 /// `+ 12.345 us   |  ` or blanks up to the bar.
 fn duration_column(text: &str) -> (Option<u64>, &str) {
     let parse = || {
-        let (column, rest) = text.split_once('|')?;
-        let column = column.trim().trim_start_matches(['+', '!', '#', '*', '@', '$']).trim_start();
+        let (column, rest) = split(text, b'|')?;
+        let column =
+            column.trim_ascii().trim_start_matches(['+', '!', '#', '*', '@', '$']).trim_ascii_start();
         let rest = rest.strip_prefix("  ").unwrap_or(rest);
         if column.is_empty() {
             return Some((None, rest));
         }
-        let number = column.strip_suffix("us")?.trim_end();
-        let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+        let number = column.strip_suffix("us")?.trim_ascii_end();
+        let (whole, fraction) = split(number, b'.').unwrap_or((number, "0"));
         Some((Some(scaled(whole, fraction, 3)?), rest))
     };
     parse().unwrap_or((None, text))
 }
 
 fn call(text: &str, duration_ns: Option<u64>) -> Body<'_> {
-    let trimmed = text.trim_start_matches(' ');
-    let depth = ((text.len() - trimmed.len()) / 2) as u32;
+    let indent = text.bytes().take_while(|byte| *byte == b' ').count();
+    let (depth, trimmed) = ((indent / 2) as u32, &text[indent..]);
     if trimmed.starts_with("/*") || trimmed.starts_with("(Overruns") {
         return Body::Nothing;
     }
     // trace-cmd has what was returned behind everything else.
-    let (trimmed, ret) = match trimmed.rsplit_once(" (ret=") {
-        Some((code, value)) if value.ends_with(')') => (code, number(value.trim_end_matches(')'))),
-        _ => (trimmed, None),
+    let (trimmed, ret) = match trimmed.strip_suffix(')').and_then(|all| all.rsplit_once(" (ret=")) {
+        Some((code, value)) => (code, number(value)),
+        None => (trimmed, None),
     };
-    let (code, comment) = match trimmed.split_once("/*") {
-        Some((code, comment)) => (code.trim_end(), comment.trim_end_matches("*/").trim()),
-        None => (trimmed, ""),
+    let (code, comment) = match memchr(b'/', trimmed.as_bytes()).map(|at| trimmed.split_at(at)) {
+        Some((code, comment)) if comment.starts_with("/*") => {
+            (code.trim_ascii_end(), comment[2..].trim_end_matches("*/").trim_ascii())
+        }
+        _ => (trimmed, ""),
     };
     let ret = ret.or_else(|| return_value(comment));
     if code == "}" {
@@ -224,9 +254,8 @@ fn call(text: &str, duration_ns: Option<u64>) -> Body<'_> {
         return Body::Exit { depth, name, duration_ns, ret };
     }
     // Module functions print as `name [module]`, and from 6.15 on the parentheses may hold arguments.
-    let Some(name) = code.split_once('(').and_then(|(name, _)| name.split(' ').next()) else {
-        return Body::Unreadable;
-    };
+    let Some((name, _)) = split(code, b'(') else { return Body::Unreadable };
+    let name = split(name, b' ').map_or(name, |(name, _)| name);
     if !is_symbol(name) {
         return Body::Unreadable;
     }
@@ -241,8 +270,19 @@ fn call(text: &str, duration_ns: Option<u64>) -> Body<'_> {
 }
 
 fn is_symbol(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.')
+    !name.is_empty() && name.bytes().all(|byte| IN_SYMBOLS[usize::from(byte)])
 }
+
+/// What names of functions are made of.
+const IN_SYMBOLS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric() || byte as u8 == b'_' || byte as u8 == b'.';
+        byte += 1;
+    }
+    table
+};
 
 /// `name = -28`, `= 0x0` (6.5), `ret=0xffffffe4` (6.14), `=> ffffffe4 -28`: the number after the sign.
 fn return_value(comment: &str) -> Option<u64> {

@@ -58,7 +58,7 @@ impl HeaderPage {
     }
 }
 
-/// `field:unsigned long func;	offset:8;	size:8;	signed:0;`
+/// `field:unsigned long func; offset:8; size:8; signed:0;`, with tabs between.
 fn fields(text: &str) -> Vec<(String, Field)> {
     let parse = |line: &str| {
         let mut parts = line.trim().strip_prefix("field:")?.split(';').map(str::trim);

@@ -27,7 +27,7 @@ impl<R: Read> Input<R> {
         self
     }
 
-    pub(super) fn from_mut(&mut self) -> &mut R {
+    pub(super) fn source_mut(&mut self) -> &mut R {
         &mut self.from
     }
 

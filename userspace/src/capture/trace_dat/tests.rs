@@ -215,7 +215,7 @@ fn damaged_recordings_survive() {
     }
 }
 
-const KERNELS: [&str; 1] = ["6.12"];
+const KERNELS: [&str; 2] = ["6.1", "6.12"];
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]

@@ -74,6 +74,6 @@ fn table<R: Read>(input: &mut Input<R>, kind: &[u8; 10], cpus: u32) -> Result<Bu
 
 impl Input<BufReader<File>> {
     fn seek(&mut self, offset: u64) -> Result<(), TraceDatError> {
-        self.from_mut().seek(SeekFrom::Start(offset)).map(drop).map_err(|error| self.failed(error))
+        self.source_mut().seek(SeekFrom::Start(offset)).map(drop).map_err(|error| self.failed(error))
     }
 }

@@ -9,6 +9,7 @@ use super::symbols::Symbols;
 use crate::capture::ring_buffer::words::Words;
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::Cursor;
 use std::os::unix::fs::FileExt;
 
 /// Options: the section they tell the place of has the same number.
@@ -53,26 +54,16 @@ pub(super) fn read(
     let sections = Sections { file, words, packing };
     let places = sections.places(options)?;
     let section = |id| match places.sections.get(&id) {
-        Some(offset) => sections.section(*offset, id).map(Some),
+        Some(offset) => Ok(Some(Input::new(Cursor::new(sections.section(*offset, id)?), words, ""))),
         None => Ok(None),
     };
-    let open = |bytes: &Option<Vec<u8>>| {
-        Input::new(std::io::Cursor::new(bytes.clone().unwrap_or_default()), words, "")
+    let Some(mut header) = section(HEADER_INFO)? else {
+        return Err(TraceDatError::Cut { part: "header_page" });
     };
-    let Some(header) = section(HEADER_INFO)? else { return Err(TraceDatError::Cut { part: "header_page" }) };
-    let header = contents::header_info(&mut open(&Some(header)))?;
-    let formats = match section(FTRACE_EVENTS)? {
-        None => Vec::new(),
-        formats => contents::ftrace_events(&mut open(&formats))?,
-    };
-    let symbols = match section(KALLSYMS)? {
-        None => Symbols::default(),
-        symbols => contents::symbols(&mut open(&symbols))?,
-    };
-    let comms = match section(CMDLINES)? {
-        None => HashMap::new(),
-        comms => contents::comms(&mut open(&comms))?,
-    };
+    let header = contents::header_info(&mut header)?;
+    let formats = section(FTRACE_EVENTS)?.map_or(Ok(Vec::new()), |mut s| contents::ftrace_events(&mut s))?;
+    let symbols = section(KALLSYMS)?.map_or(Ok(Symbols::default()), |mut s| contents::symbols(&mut s))?;
+    let comms = section(CMDLINES)?.map_or(Ok(HashMap::new()), |mut s| contents::comms(&mut s))?;
     let mut buffers = Vec::new();
     for (offset, mut buffer) in places.buffers {
         let (_, flags, _) = sections.header(offset)?;

@@ -6,6 +6,7 @@
 //! by more than the differences that are looked for.
 
 mod document;
+mod graph;
 mod kernel;
 mod latency;
 pub(crate) mod loops;
@@ -45,6 +46,8 @@ enum What {
     Watch(WatchOptions),
     /// The start of a container beside crun, runc, bwrap and unshare
     Start(start::Options),
+    /// Reading recordings of function_graph beside `trace-cmd report`
+    Graph(graph::Options),
     /// From a failing system call to the line of `diag watch`: median and 99th percentile
     Latency(latency::Options),
 }
@@ -79,6 +82,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     match &options.what {
         What::Watch(options) => watch(options),
         What::Start(options) => start::run(options),
+        What::Graph(options) => graph::run(options),
         What::Latency(options) => latency::run(options),
     }
 }

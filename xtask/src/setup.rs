@@ -7,7 +7,7 @@ mod rust;
 mod system;
 
 pub(crate) use rust::Toolchain;
-pub(crate) use system::{QEMU, install_engines, install_peers, install_runtimes};
+pub(crate) use system::{QEMU, install_engines, install_peers, install_runtimes, install_trace_cmd};
 
 use crate::cache::Cache;
 use crate::kernels::{self, Series};

@@ -1,4 +1,4 @@
-//! function_graph text to call trees: a pure function of the lines.
+//! function_graph, as text or as records, to call trees: a pure function of what went by.
 //!
 //! Calls are kept per thread, not per cpu, because a thread that sleeps inside a system call may go on
 //! elsewhere. The kernel prints each call's depth as indentation; that depth, not the order of braces,
@@ -8,8 +8,9 @@
 mod line;
 
 use crate::model::{Call, Graph};
-use line::{Body, Line, Task};
+pub(super) use line::{Body, Line, Task};
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// Name of the made-up call that holds what ran in an interrupt, so that it can be folded away.
 pub const INTERRUPT: &str = "<interrupt>";
@@ -19,6 +20,8 @@ const MAX_CALLS: usize = 200_000;
 /// Calls inside each other. The kernel's own shadow stack ends far earlier; without a bound a made-up
 /// file could make the tree too deep to walk.
 const MAX_DEPTH: usize = 256;
+/// Calls kept of all graphs that are not whole yet, about a hundred bytes each.
+const MAX_OPEN: usize = 1_000_000;
 /// Threads inside a traced call at the same time. The one silent for longest is given up first.
 const MAX_THREADS: usize = 4096;
 
@@ -39,12 +42,49 @@ pub struct ParserStats {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Key {
     Thread(u32),
+    /// Each processor's idle thread has number 0.
+    Idle(u32),
     Cpu(u32),
+}
+
+impl Key {
+    fn of(task: u32, cpu: u32) -> Self {
+        if task == 0 { Self::Idle(cpu) } else { Self::Thread(task) }
+    }
+}
+
+/// Threads are looked up once a line, and there are never many: a multiplication spreads their numbers well enough
+/// (Knuth, The Art of Computer Programming, 6.4).
+#[derive(Default)]
+struct Mix(u64);
+
+impl Hasher for Mix {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(u64::from(number));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn write_isize(&mut self, number: isize) {
+        self.write_u64(number as u64);
+    }
 }
 
 /// An entered call. `level` is twice the printed depth, so that an interrupt fits in between.
 struct Frame {
     level: u32,
+    /// As [`Line::context`].
+    context: u8,
     call: Call,
 }
 
@@ -63,8 +103,10 @@ struct Thread {
 /// Eats lines, gives graphs. One parser serves one stream (a merged `trace_pipe`, one of a cpu, a file).
 #[derive(Default)]
 pub struct Parser {
-    threads: HashMap<Key, Thread>,
+    threads: HashMap<Key, Thread, BuildHasherDefault<Mix>>,
     running: HashMap<u32, (u32, String)>,
+    /// Calls of all threads' open graphs.
+    open: usize,
     done: Vec<Graph>,
     stats: ParserStats,
 }
@@ -88,6 +130,11 @@ impl Parser {
         std::mem::take(&mut self.done)
     }
 
+    /// As [`Parser::take`], without a list in between.
+    pub fn take_each(&mut self, sink: &mut dyn FnMut(Graph)) {
+        self.done.drain(..).for_each(sink);
+    }
+
     /// The end of the stream: what is still open is handed out without an end.
     pub fn finish(&mut self) -> Vec<Graph> {
         let mut open: Vec<_> = self.threads.drain().filter(|(_, thread)| !thread.frames.is_empty()).collect();
@@ -98,9 +145,15 @@ impl Parser {
         self.take()
     }
 
+    /// One line of text.
     pub fn feed(&mut self, text: &str) {
+        self.event(&Line::parse(text));
+    }
+
+    /// One line, or one record in a line's shape.
+    #[inline]
+    pub(super) fn event(&mut self, line: &Line<'_>) {
         self.stats.lines += 1;
-        let line = Line::parse(text);
         match &line.body {
             Body::Nothing => return,
             Body::Unreadable => {
@@ -111,7 +164,7 @@ impl Parser {
             Body::Switch { from, to } => return self.switch(line.cpu.unwrap_or(0), *from, *to),
             Body::Enter { .. } | Body::Leaf { .. } | Body::Exit { .. } | Body::Interrupt => {}
         }
-        self.call(&line);
+        self.call(line);
     }
 
     /// Which events are gone is unknown, so every open graph may miss some.
@@ -130,47 +183,57 @@ impl Parser {
         // Who ran before the first switch is told by it.
         if let Some(mut thread) = self.threads.remove(&Key::Cpu(cpu)) {
             known(from.comm).clone_into(&mut thread.comm);
-            self.threads.insert(Key::Thread(from.tid), thread);
+            self.threads.insert(Key::of(from.tid, cpu), thread);
         }
         self.running.insert(cpu, (to.tid, known(to.comm).to_owned()));
     }
 
     fn call(&mut self, line: &Line<'_>) {
         let cpu = line.cpu.unwrap_or(0);
-        let key = match (&line.task, self.running.get(&cpu)) {
-            (Some(task), _) => Key::Thread(task.tid),
-            (None, Some((tid, _))) => Key::Thread(*tid),
-            (None, None) => Key::Cpu(cpu),
+        let key = match &line.task {
+            Some(task) => Key::of(task.tid, cpu),
+            None => self.running.get(&cpu).map_or(Key::Cpu(cpu), |(tid, _)| Key::of(*tid, cpu)),
         };
-        if !self.threads.contains_key(&key) {
-            if matches!(line.body, Body::Exit { .. }) {
-                self.stats.orphan_exits += 1;
-                return;
+        let lines = self.stats.lines;
+        if let Some(thread) = self.threads.get_mut(&key) {
+            thread.last_line = lines;
+            let before = thread.calls;
+            thread.feed(line, key, &mut self.done);
+            self.open = (self.open + thread.calls).saturating_sub(before);
+            if thread.frames.is_empty() && !thread.interrupt {
+                self.open = self.open.saturating_sub(thread.calls);
+                self.threads.remove(&key);
             }
-            self.make_room();
+            if self.open > MAX_OPEN {
+                self.evict();
+            }
+            return;
         }
-        let thread = self.threads.entry(key).or_default();
-        thread.last_line = self.stats.lines;
-        if thread.comm.is_empty() {
-            let switched = self.running.get(&cpu).map(|(_, comm)| comm.as_str());
-            let comm = line.task.map(|task| known(task.comm)).or(switched);
-            comm.unwrap_or_default().clone_into(&mut thread.comm);
+        if matches!(line.body, Body::Exit { .. }) {
+            self.stats.orphan_exits += 1;
+            return;
         }
+        if self.threads.len() >= MAX_THREADS {
+            self.evict();
+        }
+        let switched = self.running.get(&cpu).map(|(_, comm)| comm.as_str());
+        let comm = line.task.map(|task| known(task.comm)).or(switched).unwrap_or_default();
+        let mut thread = Thread { comm: comm.to_owned(), last_line: lines, ..Thread::default() };
         thread.feed(line, key, &mut self.done);
-        if thread.frames.is_empty() && !thread.interrupt {
-            self.threads.remove(&key);
+        if !thread.frames.is_empty() || thread.interrupt {
+            self.open += thread.calls;
+            self.threads.insert(key, thread);
         }
     }
 
-    fn make_room(&mut self) {
-        if self.threads.len() < MAX_THREADS {
-            return;
-        }
+    /// Hands out the graph that was silent for longest, as it is.
+    fn evict(&mut self) {
         let oldest = self.threads.iter().min_by_key(|(_, thread)| thread.last_line).map(|(key, _)| *key);
         if let Some(key) = oldest
             && let Some(mut thread) = self.threads.remove(&key)
         {
             self.stats.evicted += 1;
+            self.open = self.open.saturating_sub(thread.calls);
             thread.close_from(0, key, &mut self.done);
         }
     }
@@ -210,12 +273,14 @@ impl Thread {
             self.mark_hole();
             return;
         }
-        if std::mem::take(&mut self.interrupt) && !self.frames.is_empty() {
+        let marked = std::mem::take(&mut self.interrupt);
+        let context = line.context;
+        if self.frames.last().is_some_and(|top| marked || top.context < context) {
             let level = level.saturating_sub(1);
-            self.frames.push(Frame { level, call: Call::leaf(INTERRUPT) });
+            self.frames.push(Frame { level, context, call: Call::leaf(INTERRUPT) });
         }
         let call = Call { start_ns: line.time_ns, ..Call::leaf(name) };
-        self.frames.push(Frame { level, call });
+        self.frames.push(Frame { level, context, call });
     }
 
     fn leave(

@@ -1,6 +1,7 @@
 //! `diag explain`: a container after the fact, a command as it runs, a file from another machine.
 
 mod past;
+mod recorded;
 mod words;
 mod wrapped;
 
@@ -25,6 +26,9 @@ pub(super) struct Args {
     /// Explain a recording made with --save.
     #[arg(long, value_name = "FILE")]
     replay: Option<PathBuf>,
+    /// Explain the failed system calls of a recorded trace: trace-cmd's trace.dat, or function_graph text.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["target", "replay", "command"])]
+    graph: Option<PathBuf>,
     /// Keep the evidence in a file that explains the same on another machine.
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
@@ -68,6 +72,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Nothing);
     }
     let evidence = match (&args.replay, &args.target) {
+        _ if let Some(file) = &args.graph => recorded::evidence(file)?,
         _ if !args.command.is_empty() => {
             wrapped::run(&args.command, args.form.is_json(), !args.no_graph, global)?
         }
@@ -94,6 +99,7 @@ pub(super) fn command(words: Vec<OsString>, form: Form, global: &Global) -> anyh
         target: None,
         command: words,
         replay: None,
+        graph: None,
         save: None,
         no_redact: false,
         cause: None,

@@ -4,6 +4,7 @@
 //! incident that no cause claims is a first-class answer of its own ([`unknown`]).
 
 mod chain;
+pub mod compared;
 pub mod decider;
 mod kernel_path;
 pub mod picture;

@@ -125,6 +125,14 @@ pub fn base_name(name: &str) -> &str {
     name.split_once('.').map_or(name, |(base, _)| base)
 }
 
+/// The system call that a kernel function is the entry of, as the kernel calls it.
+pub fn entry_of(function: &str) -> Option<&str> {
+    let (machine, name) = function.split_once("_sys_")?;
+    let known =
+        ["__x64", "__ia32", "__ia32_compat", "__x64_compat", "__arm64", "__arm64_compat", "__se", "__do"];
+    known.contains(&machine).then_some(if name == "umount" { "umount2" } else { name })
+}
+
 /// Whether this kernel function is the entry of that system call: `__x64_sys_mount`, `__ia32_sys_mount`,
 /// `__arm64_sys_mount`, `__ia32_compat_sys_mount`.
 pub fn is_entry_of(function: &str, syscall: &str) -> bool {

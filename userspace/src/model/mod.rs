@@ -41,13 +41,13 @@ pub use failure::{
     Arg, ArgValue, Failure, FailureKind, Filters, IgnoredSetId, Killer, OomWitness, OpenFile, Stamp, Task,
     uring_label,
 };
-pub use graph::{Call, Gives, Graph, GraphSource, Prototype, Returned, base_name, is_entry_of};
+pub use graph::{Call, Gives, Graph, GraphSource, Prototype, Returned, base_name, entry_of, is_entry_of};
 pub use host::{Availability, CaptureState, Host};
 pub use incident::{EngineStep, GraphEvidence, Incident, Loss};
 pub use netlink::{Netlink, netlink_label};
 pub use number::spaced;
 pub use observation::{ContainerEvent, Observation};
-pub use picture::{Drawn, Picture, Role};
+pub use picture::{Compared, Drawn, Picture, Role, Seen, Side};
 pub use reading::{Owner, Reading, Suspect, Taken};
 pub use said::{Chain, Said};
 pub use socket::{Address, NetPlace, Socket};

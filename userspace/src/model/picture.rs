@@ -62,3 +62,41 @@ pub struct Picture {
 fn by_name<S: Serializer>(errno: &Option<Errno>, to: S) -> Result<S::Ok, S::Error> {
     errno.map(Errno::name).serialize(to)
 }
+
+/// Of one kind of recorded calls.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Seen {
+    pub function: String,
+    pub calls: u64,
+    /// Those that returned an error, where that was recorded.
+    pub failed: u64,
+    /// Calls inside them.
+    pub inside: u64,
+    pub total_ns: u64,
+    pub longest_ns: u64,
+}
+
+/// One call in two recordings, side by side.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Compared {
+    pub function: String,
+    /// Absent where the first recording does not make this call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub a: Option<Side>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub b: Option<Side>,
+    /// Both make the same calls below, which return the same.
+    pub alike: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<Compared>,
+}
+
+/// What one recording has of a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Side {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ns: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub returned: Option<String>,
+    pub role: Role,
+}

@@ -1,7 +1,7 @@
 //! A call graph for the terminal: duration, what was returned, the tree; what says nothing is folded.
 
 use super::theme::Theme;
-use crate::model::{Drawn, Picture, Role};
+use crate::model::{Drawn, Picture, Role, Seen};
 use std::fmt::Write;
 
 /// How much is shown.
@@ -26,6 +26,18 @@ pub fn text(picture: &Picture, options: Options) -> String {
     }
     if picture.lost > 0 {
         let _ = writeln!(out, "\n{} events were lost while this was recorded.", picture.lost);
+    }
+    out
+}
+
+/// Which calls a recording holds, those that took longest first.
+pub fn overview(kinds: &[Seen]) -> String {
+    let mut out =
+        String::from("     calls    failed   calls inside       all of them       the longest  function\n");
+    for kind in kinds {
+        let Seen { function, calls, failed, inside, total_ns, longest_ns } = kind;
+        let (all, longest) = (micros(*total_ns), micros(*longest_ns));
+        let _ = writeln!(out, "{calls:>10}{failed:>10}{inside:>15}{all:>18}{longest:>18}  {function}");
     }
     out
 }
@@ -123,7 +135,7 @@ fn count(calls: &[Drawn]) -> usize {
     calls.iter().map(|call| 1 + count(&call.children)).sum()
 }
 
-fn micros(ns: u64) -> String {
+pub(super) fn micros(ns: u64) -> String {
     format!("{}.{:03} µs", ns / 1000, ns % 1000)
 }
 

@@ -1,6 +1,8 @@
 //! Words and pictures, made last: nothing here judges, and no errno or cause is known by name.
 
+pub mod compared;
 pub mod graph;
+pub mod html;
 pub mod json;
 mod silent;
 pub mod text;

@@ -62,6 +62,11 @@ pub(crate) fn install_runtimes(cache: &Cache) -> Result<()> {
     install_missing(&RUNTIMES, cache)
 }
 
+/// What `cargo xtask bench graph` records with and compares with.
+pub(crate) fn install_trace_cmd(cache: &Cache) -> Result<()> {
+    install_missing(&[("trace-cmd", "trace-cmd")], cache)
+}
+
 /// What is there of the image tools, when all are.
 pub(crate) fn image_tools() -> Option<String> {
     let names: Vec<&str> = IMAGE_TOOLS.iter().map(|(program, _)| *program).collect();

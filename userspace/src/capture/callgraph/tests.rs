@@ -143,6 +143,23 @@ fn a_graph_is_bounded() {
     assert_eq!(parser.stats().evicted, 3);
 }
 
+#[test]
+fn all_open_graphs_together_are_bounded() {
+    let mut parser = Parser::default();
+    let each = MAX_CALLS - 1;
+    for tid in 1..=6 {
+        parser.feed(&line(1, 0, tid, "a() {"));
+        let leaf = line(2, 0, tid, "  b();");
+        (1..each).for_each(|_| parser.feed(&leaf));
+    }
+    assert_eq!(parser.stats().evicted, 1);
+    let first = parser.take();
+    assert_eq!((first.len(), first[0].tid, first[0].root.hole), (1, 1, true));
+    assert_eq!(parser.open, 5 * each);
+    (2..=6).for_each(|tid| parser.feed(&line(3, 0, tid, "}")));
+    assert_eq!((parser.open, parser.take().len()), (0, 5));
+}
+
 /// A small generator: no dependency, the same lines on every run.
 struct Dice(u64);
 

@@ -2,16 +2,33 @@
 
 use super::tree::Node;
 
+/// What is aligned.
+pub(in crate::explain) trait Alike {
+    fn name(&self) -> &str;
+    /// Whether both call the same functions in the same order, all the way down.
+    fn same(&self, other: &Self) -> bool;
+}
+
+impl Alike for Node {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        Node::same(self, other)
+    }
+}
+
 /// Cells of the table; beyond that only the common beginning and end are aligned. Such lists are loops
 /// over thousands of like calls, where the middle tells nothing.
 const MAX_CELLS: usize = 1_000_000;
 
 /// Pairs of indices, ascending in both: a longest common subsequence, in which equal subtrees count more
 /// than equal names, and early partners are taken before late ones.
-pub(super) fn pairs(a: &[Node], b: &[Node]) -> Vec<(usize, usize)> {
+pub(in crate::explain) fn pairs<T: Alike>(a: &[T], b: &[T]) -> Vec<(usize, usize)> {
     let shorter = a.len().min(b.len());
-    let head = (0..shorter).take_while(|&i| a[i].name == b[i].name).count();
-    let like = |i: &usize| a[a.len() - 1 - i].name == b[b.len() - 1 - i].name;
+    let head = (0..shorter).take_while(|&i| a[i].name() == b[i].name()).count();
+    let like = |i: &usize| a[a.len() - 1 - i].name() == b[b.len() - 1 - i].name();
     let tail = (0..shorter - head).take_while(like).count();
     let (middle_a, middle_b) = (&a[head..a.len() - tail], &b[head..b.len() - tail]);
     let mut pairs: Vec<_> = (0..head).map(|i| (i, i)).collect();
@@ -20,14 +37,14 @@ pub(super) fn pairs(a: &[Node], b: &[Node]) -> Vec<(usize, usize)> {
     pairs
 }
 
-fn middle(a: &[Node], b: &[Node]) -> Vec<(usize, usize)> {
+fn middle<T: Alike>(a: &[T], b: &[T]) -> Vec<(usize, usize)> {
     let width = b.len() + 1;
     if a.is_empty() || b.is_empty() || (a.len() + 1).saturating_mul(width) > MAX_CELLS {
         return Vec::new();
     }
     // best[i][j]: the best value of a[i..] against b[j..]
     let mut best = vec![0u32; (a.len() + 1) * width];
-    let value = |i: usize, j: usize| match (a[i].same(&b[j]), a[i].name == b[j].name) {
+    let value = |i: usize, j: usize| match (a[i].same(&b[j]), a[i].name() == b[j].name()) {
         (true, _) => 3,
         (_, true) => 2,
         _ => 0,

@@ -10,7 +10,7 @@
 //! A wrong answer is worse than none: where the failed call went a way that no success went, or events
 //! were lost at the deciding level, there is no answer and the notes say why.
 
-mod align;
+pub(super) mod align;
 mod compare;
 mod noise;
 mod returned;

@@ -131,6 +131,7 @@ register! {
     io_error,
     io_uring_disabled,
     ipv6_disabled,
+    kernel_made_files,
     kernel_msg,
     kernel_sem,
     kernel_shm,

@@ -95,7 +95,7 @@ pub(super) fn busy(variant: &str) -> anyhow::Result<Provoked> {
     stop(child.id(), libc::SIGKILL);
     let _ = child.wait();
     match result {
-        Err(error) => Ok(Provoked { error, syscall: "openat" }),
+        Err(error) => Ok(Provoked::new("openat", error)),
         Ok(_) => bail!("the copy was not running any more"),
     }
 }
@@ -122,7 +122,7 @@ pub(super) fn without_its_user(variant: &str) -> anyhow::Result<Provoked> {
     if !ended.success() {
         bail!("the copy ended with {ended}");
     }
-    Ok(Provoked { error: io::Error::other("its set-user-ID bit had no effect"), syscall: "execve" })
+    Ok(Provoked::new("execve", io::Error::other("its set-user-ID bit had no effect")))
 }
 
 fn stop(pid: u32, signal: i32) {
@@ -161,7 +161,7 @@ fn start(path: &Path, arguments: &[String]) -> anyhow::Result<Provoked> {
     if let Some(dir) = path.parent() {
         let _ = fs::remove_dir_all(dir);
     }
-    Ok(Provoked { error, syscall: "execve" })
+    Ok(Provoked::new("execve", error))
 }
 
 /// `EM_X86_64` or `EM_AARCH64` (elf.h).

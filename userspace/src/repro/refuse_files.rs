@@ -110,3 +110,12 @@ pub(super) fn no_device(_: &str) -> anyhow::Result<Provoked> {
         "mount",
     )
 }
+
+/// Names in file systems whose files the kernel makes.
+pub(super) fn kernel_made(variant: &str) -> anyhow::Result<Provoked> {
+    match variant {
+        "create" => refused(OpenOptions::new().write(true).create(true).truncate(false).open("/sys/kernel/new"), "openat"),
+        "unlink" => refused(fs::remove_file("/proc/self/status"), "unlink"),
+        _ => refused(fs::create_dir("/proc/new"), "mkdir"),
+    }
+}

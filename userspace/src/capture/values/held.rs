@@ -192,6 +192,20 @@ const ROWS: &[Row] = &[
             (c.get("~user_locked")? * PAGE, c.unless(CAP_IPC_LOCK, whole_pages(c.get("~memlock")?))?);
         (used + adds > most).then_some((used, most, adds))
     }),
+    (&rlimits::MEMLOCK, &["io_uring_register"], |c| {
+        // io_account_mem(): of buffers (IORING_REGISTER_BUFFERS) every page; no less than those of the first one.
+        (c.arg("op")? == 0 && c.is(c.name, &[libc::ENOMEM])).then_some(())?;
+        let adds = c.get("~buffer")?.div_ceil(PAGE).checked_mul(PAGE)?;
+        let (used, most) =
+            (c.get("~user_locked")? * PAGE, c.unless(CAP_IPC_LOCK, whole_pages(c.get("~memlock")?))?);
+        (used.checked_add(adds)? > most).then_some((used, most, adds))
+    }),
+    (&rlimits::MEMLOCK, &["mremap"], |c| {
+        // mlock_future_ok(): what is locked stays locked when it grows.
+        c.is(c.name, &[libc::EAGAIN]).then_some(())?;
+        let most = c.unless(CAP_IPC_LOCK, whole_pages(c.get("~memlock")?))?;
+        Some((c.get("~locked_vm")? * PAGE, most, grown(c)?))
+    }),
     (&rlimits::MAX_MAP_COUNT, &["mremap", "mprotect", "munmap", "madvise", "mlock", "pkey_mprotect"], |c| {
         Some((c.get("~maps")?, c.get("~max_map_count")?, 1))
     }),
@@ -202,7 +216,11 @@ const ROWS: &[Row] = &[
         let adds = c.get("~max_entries")?.checked_mul(each)?.div_ceil(PAGE) * PAGE;
         Some((c.get("~charged")? * PAGE, whole_pages(c.get("~memlock")?), adds))
     }),
-    (&commit::COMMIT_LIMIT, &["mmap", "mremap", "mprotect", "clone", "clone3", "fork", "vfork"], commit),
+    (
+        &commit::COMMIT_LIMIT,
+        &["mmap", "mremap", "mprotect", "clone", "clone3", "fork", "vfork", "shmget"],
+        commit,
+    ),
     (&commit::BPF_JIT, &["seccomp", "prctl", "bpf", "setsockopt"], |c| {
         // Counted in pages up to 5.17, in bytes since; a count of bytes is one of whole pages.
         let (used, most) = (c.get("~jit_used")?, c.get("~jit_limit")?);
@@ -357,6 +375,11 @@ fn commit(c: &Call<'_>) -> Option<Numbers> {
     let adds = match c.name {
         // A copy of all private memory.
         "clone" | "clone3" | "fork" | "vfork" => c.get("~data_vm")? * PAGE,
+        // A segment is promised whole, unless SHM_NORESERVE or SHM_HUGETLB (ipc/shm.c newseg()).
+        "shmget" => {
+            (c.arg("shmflg")? & 0o14_000 == 0).then_some(())?;
+            c.arg("size")?.div_ceil(PAGE) * PAGE
+        }
         _ => {
             private_writable(c)?;
             grown(c)?

@@ -96,5 +96,7 @@ fn told(trial: &Trial) -> String {
         Some(error) => format!("was refused again ({error}): reproduced, but this fix does not help"),
     };
     let Trial { command, done, before, .. } = trial;
-    format!("\n  proof       before      {before}\n              {command}\n              did: {done}\n              the same call {verdict}\n")
+    format!(
+        "\n  proof       before      {before}\n              {command}\n              did: {done}\n              the same call {verdict}\n"
+    )
 }

@@ -31,9 +31,7 @@ pub(super) fn semaphores(variant: &str) -> anyhow::Result<Provoked> {
             "operations" => {
                 let set = libc::semget(libc::IPC_PRIVATE, 1, MODE);
                 let mut operations = [libc::sembuf { sem_num: 0, sem_op: 1, sem_flg: 0 }; 3];
-                Provoked::by("semop", move || {
-                    result(i64::from(libc::semop(set, operations.as_mut_ptr(), 3)))
-                })
+                Provoked::by("semop", move || result(i64::from(libc::semop(set, operations.as_mut_ptr(), 3))))
             }
             "semaphores" | "set-size" => {
                 Provoked::by("semget", || result(i64::from(libc::semget(libc::IPC_PRIVATE, 11, MODE))))

@@ -59,10 +59,7 @@ impl Provoked {
     }
 
     /// Makes a call that must be refused, and keeps it: once its limit is higher it can be made again.
-    fn by(
-        syscall: &'static str,
-        mut call: impl FnMut() -> io::Result<()> + 'static,
-    ) -> anyhow::Result<Self> {
+    fn by(syscall: &'static str, mut call: impl FnMut() -> io::Result<()> + 'static) -> anyhow::Result<Self> {
         match call() {
             Ok(()) => anyhow::bail!("{syscall} was not refused"),
             Err(error) => {
@@ -176,6 +173,8 @@ const ACTIONS: &[(&str, Action)] = &[
     ("overlay-upper-read-only", refuse_mounts::overlay_read_only),
     ("overlay-upper-unsupported", refuse_mounts::overlay_unsupported),
     ("overlay-work-elsewhere", refuse_mounts::overlay_elsewhere),
+    ("full-device", refuse_files::full_device),
+    ("swap-unusable", refuse_files::swap),
     ("path-too-long", refuse_files::too_long),
     ("pivot-root-refused", refuse_mounts::pivot),
     ("protected-files", refuse_files::protected),

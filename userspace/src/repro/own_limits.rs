@@ -100,9 +100,7 @@ pub(super) fn locked(variant: &str) -> anyhow::Result<Provoked> {
     lower(Resource::RLIMIT_MEMLOCK, if variant == "zero" { 0 } else { 4096 })?;
     give_up(CAP_IPC_LOCK)?;
     // SAFETY: the mapping made above.
-    Provoked::by("mlock", move || {
-        result(i64::from(unsafe { libc::mlock(at as *const libc::c_void, MIB) }))
-    })
+    Provoked::by("mlock", move || result(i64::from(unsafe { libc::mlock(at as *const libc::c_void, MIB) })))
 }
 
 /// Neighbours with the same protection would become one mapping, so every second one differs.

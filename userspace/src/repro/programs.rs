@@ -107,9 +107,18 @@ pub(super) fn without_its_user(variant: &str) -> anyhow::Result<Provoked> {
     own_tmpfs(&dir, flags)?;
     let copy = dir.join("program");
     fs::copy("/proc/self/exe", &copy).context("cannot copy this program")?;
-    fs::set_permissions(&copy, Permissions::from_mode(0o4755))?;
+    if variant == "group" {
+        // The user stays nobody's, the group is root's.
+        fs::set_permissions(&copy, Permissions::from_mode(0o2755))?;
+    } else {
+        fs::set_permissions(&copy, Permissions::from_mode(0o4755))?;
+    }
     let mut command = std::process::Command::new(&copy);
-    command.arg("--version").stdout(std::process::Stdio::null()).uid(super::privileges::USER);
+    command
+        .arg("--version")
+        .stdout(std::process::Stdio::null())
+        .uid(super::privileges::USER)
+        .gid(super::privileges::USER);
     if variant != "nosuid" {
         let promise = || match super::privileges::promise() {
             Ok(()) => Ok(()),

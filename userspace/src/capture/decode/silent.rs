@@ -56,6 +56,7 @@ impl Decoder {
             euid: record.euid,
             no_new_privs: record.no_new_privs == 1,
             nosuid: record.nosuid == 1,
+            of_group: record.of_group == 1,
         };
         Failure {
             time: self.stamp(record.header.time_ns),

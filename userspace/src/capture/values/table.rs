@@ -4,8 +4,8 @@
 //! by name and type, variables by name; where kernels differ a value stands twice, and the one that this kernel has
 //! is read. Names of variables are those of the kernel's source (the file is named beside each).
 
-use super::memory::{COMMITTED, KBYTES, OVERCOMMIT, RAM, RATIO, SWAP};
 use super::Place::{AroundInode, Caller, Chosen, Later, Task, Variable};
+use super::memory::{COMMITTED, KBYTES, OVERCOMMIT, RAM, RATIO, SWAP};
 use super::{Add, Place, Set, Step, Then};
 use crate::capture::btf::Want::{Array, Int, Pointer, Sized, StructArray};
 use libc::{

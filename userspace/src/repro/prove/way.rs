@@ -151,12 +151,7 @@ fn sysctl(pid: u32, name: &str, value: &str, machine: bool) -> anyhow::Result<(S
 }
 
 /// A change that everybody on the machine sees, for a moment.
-fn of_machine(
-    file: &Path,
-    name: &str,
-    value: &str,
-    allowed: bool,
-) -> anyhow::Result<(String, Option<Undo>)> {
+fn of_machine(file: &Path, name: &str, value: &str, allowed: bool) -> anyhow::Result<(String, Option<Undo>)> {
     if !allowed {
         bail!(
             "{name} is the whole machine's, and nobody else shall see it change: --machine-wide raises it for the \
@@ -250,8 +245,7 @@ mod tests {
 
     #[test]
     fn what_findings_tell_is_read_back() {
-        let sysctl =
-            |name: &str, value: &str| Some(Way::Sysctl { name: name.into(), value: value.into() });
+        let sysctl = |name: &str, value: &str| Some(Way::Sysctl { name: name.into(), value: value.into() });
         assert_eq!(Way::of("sysctl -w fs.mount-max=200000"), sysctl("fs.mount-max", "200000"));
         let range = "sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"";
         assert_eq!(Way::of(range), sysctl("net.ipv4.ip_local_port_range", "1024 65535"));
@@ -259,7 +253,8 @@ mod tests {
         assert_eq!(Way::of("prlimit --pid <pid> --nofile=128:128"), raised("RLIMIT_NOFILE", 7, 128));
         let all = Way::of("prlimit --pid <pid> --memlock=unlimited:unlimited");
         assert_eq!(all, raised("RLIMIT_MEMLOCK", 8, libc::RLIM_INFINITY));
-        for theirs in ["docker run --ulimit nofile=128 …", "prlimit --pid <pid> --nofile=many", "rm -rf /"] {
+        for theirs in ["docker run --ulimit nofile=128 …", "prlimit --pid <pid> --nofile=many", "rm -rf /"]
+        {
             assert_eq!(Way::of(theirs), None, "{theirs}");
         }
     }

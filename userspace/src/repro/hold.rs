@@ -55,6 +55,8 @@ fn stay(
     word: UnixStream,
     mut tell: io::PipeWriter,
 ) -> anyhow::Result<()> {
+    // Now, for the fault may be that nothing can be opened any more.
+    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     let mut provoked = match provoke(cause, variant) {
         Ok(provoked) => provoked,
         Err(error) => {
@@ -63,18 +65,17 @@ fn stay(
         }
     };
     // Nobody shall wait for our end because we hold what the command was given to speak to.
-    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     for standard in [libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO] {
         // SAFETY: both descriptors are open, and ours.
         unsafe { libc::dup2(null.as_raw_fd(), standard) };
     }
     writeln!(tell, "{REFUSED}{}: {}", provoked.syscall, provoked.error)?;
     drop(tell);
-    listen(&mut provoked, word)
+    listen(&mut provoked, &word)
 }
 
-fn listen(provoked: &mut Provoked, word: UnixStream) -> anyhow::Result<()> {
-    let mut answers = word.try_clone()?;
+fn listen(provoked: &mut Provoked, word: &UnixStream) -> anyhow::Result<()> {
+    let mut answers = word;
     for line in BufReader::new(word).lines() {
         if line? != AGAIN.trim_end() {
             continue;

@@ -26,9 +26,13 @@ pub(super) fn provoke(variant: &str) -> anyhow::Result<Provoked> {
         }
     }
     let Some(error) = refused else { bail!("pids.max = {ROOM} did not refuse process {}", ROOM + 1) };
-    // In this order: a cgroup with processes in it cannot be removed.
+    // In this order: a cgroup with processes in it cannot be removed. Both stay as long as the call can be repeated.
     let mut all = (children, place);
-    Ok(Provoked { again: Some(Box::new(move || all.0.fork())), ..Provoked::new("clone", error) })
+    let again = move || {
+        let (children, _place) = &mut all;
+        children.fork()
+    };
+    Ok(Provoked { again: Some(Box::new(again)), ..Provoked::new("clone", error) })
 }
 
 /// The cgroup and the way back.

@@ -51,10 +51,16 @@ pub(super) fn descriptors(variant: &str) -> anyhow::Result<Provoked> {
         // SAFETY: numbers only; nothing is opened.
         return Provoked::by("dup2", || result(i64::from(unsafe { libc::dup2(0, 100) })));
     }
-    // SAFETY: a constant path; the descriptors go with the process.
-    let open = || i64::from(unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY) });
-    while (0..63).contains(&open()) {}
-    Provoked::by("openat", move || result(open()))
+    Provoked::by("openat", || {
+        // What became free meanwhile is taken first: only a descriptor past the limit tells.
+        loop {
+            // SAFETY: a constant path; the descriptors go with the process.
+            let fd = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY) };
+            if !(0..64).contains(&fd) {
+                return result(i64::from(fd));
+            }
+        }
+    })
 }
 
 pub(super) fn highest_descriptors(_: &str) -> anyhow::Result<Provoked> {

@@ -77,8 +77,8 @@ pub(super) fn raise(_: &str) -> anyhow::Result<Provoked> {
     lower(Resource::RLIMIT_CORE, 0)?;
     give_up(CAP_SYS_RESOURCE)?;
     let more = libc::rlimit { rlim_cur: 0, rlim_max: 4096 };
-    // SAFETY: a whole structure that lives through the call.
     Provoked::by("prlimit64", move || {
+        // SAFETY: a whole structure that lives through the call.
         result(i64::from(unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const more) }))
     })
 }

@@ -217,8 +217,9 @@ fn write_inside(
 ) -> anyhow::Result<()> {
     // The capabilities to enter the others come with the user namespace.
     let all: Vec<i32> = user.into_iter().chain(others).map(AsRawFd::as_raw_fd).collect();
-    // SAFETY: the child uses memory that was prepared before the fork, and async-signal-safe calls.
+    // SAFETY: the child uses memory that was prepared before the fork.
     match unsafe { fork() }.context("cannot start a process that enters")? {
+        // SAFETY: async-signal-safe calls on descriptors and strings that outlive them.
         ForkResult::Child => unsafe {
             for fd in &all {
                 if libc::setns(*fd, 0) != 0 {

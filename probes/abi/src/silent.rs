@@ -116,7 +116,7 @@ pub struct IoUring {
 /// Bytes of a program's path that are read.
 pub const PROGRAM_NAME: usize = 256;
 
-/// A program was started, and its set-user-ID bit had no effect.
+/// A program was started, and its set-user-ID or set-group-ID bit had no effect.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct IgnoredSetUid {
@@ -124,14 +124,16 @@ pub struct IgnoredSetUid {
     pub who: Party,
     /// `i_mode` of the program.
     pub mode: u32,
-    /// Its owner, and the user it runs as, in the first user namespace's numbers.
+    /// Its owner, and the user it runs as, in the first user namespace's numbers; its group and the group it runs as
+    /// where `of_group` is set.
     pub owner: u32,
     pub euid: u32,
     /// 1 when the task had set no_new_privs.
     pub no_new_privs: u32,
     /// 1 when the program lies on a nosuid mount.
     pub nosuid: u32,
-    pub pad: u32,
+    /// 1 when it is the set-group-ID bit alone that had no effect.
+    pub of_group: u32,
     /// As execve(2) was given it; cut, or empty, where it could not be read.
     pub name: [u8; PROGRAM_NAME],
 }
@@ -165,6 +167,8 @@ pub struct SilentOffsets {
     pub bprm_file: u32,
     pub bprm_filename: u32,
     pub inode_uid: u32,
+    pub inode_gid: u32,
+    pub cred_egid: u32,
     /// `file.f_path.mnt`.
     pub file_mount: u32,
     /// `vfsmount.mnt_flags`.
@@ -195,6 +199,8 @@ impl SilentOffsets {
         bprm_file: UNRESOLVED,
         bprm_filename: UNRESOLVED,
         inode_uid: UNRESOLVED,
+        inode_gid: UNRESOLVED,
+        cred_egid: UNRESOLVED,
         file_mount: UNRESOLVED,
         mount_flags: UNRESOLVED,
     };
@@ -210,5 +216,5 @@ const _: () = {
     assert!(size_of::<OomVictim>() == 24);
     assert!(size_of::<IoUring>() == 112);
     assert!(size_of::<IgnoredSetUid>() == 120 + PROGRAM_NAME);
-    assert!(size_of::<SilentOffsets>() == 23 * 4);
+    assert!(size_of::<SilentOffsets>() == 25 * 4);
 };

@@ -16,6 +16,7 @@ use diag_abi::{
 const SIGBUS: u32 = 7;
 const SIGKILL: u32 = 9;
 const SIGTERM: u32 = 15;
+const SIGXFSZ: u32 = 25;
 const SIGSYS: u32 = 31;
 
 /// `TRACE_SIGNAL_DELIVERED` and `TRACE_SIGNAL_LOSE_INFO` (include/trace/events/signal.h): it arrived.
@@ -41,7 +42,7 @@ struct Sent {
 #[raw_tracepoint(tracepoint = "signal_generate")]
 pub(crate) fn watch_signal(ctx: RawTracePointContext) -> i32 {
     let signal = ctx.arg::<u64>(0) as u32;
-    if !matches!(signal, SIGBUS | SIGKILL | SIGTERM | SIGSYS) {
+    if !matches!(signal, SIGBUS | SIGKILL | SIGTERM | SIGSYS | SIGXFSZ) {
         return 0;
     }
     if !matches!(ctx.arg::<u64>(4) as u32, DELIVERED | LOSE_INFO) || offset!(task_tgid) == UNRESOLVED {
@@ -84,6 +85,11 @@ fn origin(signal: u32, info: u64, own: bool) -> Option<u32> {
     if signal == SIGBUS || signal == SIGSYS {
         // Positive codes are the kernel's (include/uapi/asm-generic/siginfo.h SI_FROMKERNEL).
         return if own && info != 0 && code(info) > 0 { Some(ORIGIN_FORCED) } else { None };
+    }
+    if signal == SIGXFSZ {
+        // Past RLIMIT_FSIZE: send_sig() to the task that writes (fs/read_write.c generic_write_check_limits()). Whoever
+        // sends it by a call sends a siginfo with it.
+        return if own && info == SEND_SIG_NOINFO { Some(ORIGIN_FORCED) } else { None };
     }
     if own { None } else { Some(ORIGIN_PROCESS) }
 }
@@ -151,7 +157,7 @@ unsafe fn fill(record: *mut Signal, sent: &Sent) {
         if sent.origin == ORIGIN_PROCESS && sent.info == SEND_SIG_NOINFO {
             (*record).code = WITHOUT_CALL;
         }
-        if sent.origin == ORIGIN_FORCED {
+        if sent.origin == ORIGIN_FORCED && sent.info > SEND_SIG_PRIV {
             // The union behind the three integers and their padding: `_sigfault` or `_sigsys`.
             (*record).address = field(sent.info, 16);
             (*record).syscall = field(sent.info, 24);

@@ -94,8 +94,14 @@ fn enabling(case: &Case<'_>, write: &Write<'_>) -> Option<Proof> {
     }
     let cgroup = write.cgroup;
     let occupied = cgroup.and_then(|c| Some(!c.own("cgroup.procs").or(c.own("cgroup.threads"))?.is_empty()));
-    // The root may have both.
-    let state = if cgroup.is_some_and(Cgroup::is_root) { Some(false) } else { occupied };
+    // The root may have both. Processes that are gone by the time one looks were there at that instant: the kernel says
+    // so for nothing else that switches a controller on.
+    let seen = on.is_some() && case.verdict(&[DECIDERS[1], "cgroup_subtree_control_write"]).is_some();
+    let state = match (cgroup.is_some_and(Cgroup::is_root), occupied) {
+        (true, _) => Some(false),
+        (false, Some(true)) => Some(true),
+        (false, _) => seen.then_some(true),
+    };
     let weighed = weigh(case, DECIDERS, CALLERS, state)?;
     let asked = on.unwrap_or_default();
     let what = if asked.is_empty() { "a controller".into() } else { asked.join(" ") };
@@ -185,6 +191,19 @@ mod tests {
         assert!(judge_with(&CAUSE, &i).is_none());
         let both = wrote("cgroup.subtree_control", "+pids -memory", libc::EBUSY, &[("cgroup.procs", "7")]);
         assert_eq!(judge_with(&CAUSE, &both).unwrap().confidence, Confidence::Likely);
+    }
+
+    #[test]
+    fn processes_that_are_gone_by_then_were_there() {
+        let i = wrote("cgroup.subtree_control", "+memory", libc::EBUSY, &[("cgroup.procs", "")]);
+        let path = crate::model::Path {
+            decider: Some("cgroup_subtree_control_write".into()),
+            decider_method: Some("return-value".into()),
+            ..Default::default()
+        };
+        let found = CAUSE.judge(&Case { incident: &i, path: Some(&path) }).map(|f| f.confidence);
+        assert_eq!(found, Some(Confidence::Proven));
+        assert_eq!(judge_with(&CAUSE, &i).map(|f| f.confidence), Some(Confidence::Possible));
     }
 
     #[test]

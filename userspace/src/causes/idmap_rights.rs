@@ -1,9 +1,9 @@
 //! A map of ids that its writer may not write.
 
 use super::case::claim::{cite_state, knob, look, step, weigh};
-use super::case::ids::{self, CAP_SETGID, CAP_SETUID};
+use super::case::ids::{self, CAP_SETFCAP, CAP_SETGID, CAP_SETUID};
 use super::{Case, Cause, Fault, Proof, Rival};
-use crate::model::{Errno, KnobKind, Remedy};
+use crate::model::{Errno, FIRST_USER_NAMESPACE, KnobKind, Remedy};
 
 const FILES: &[&str] = &["uid_map", "gid_map", "projid_map", "setgroups"];
 const DECIDERS: &[&str] = &[
@@ -100,6 +100,16 @@ fn trouble(case: &Case<'_>, file: &str, text: Option<&str>) -> Option<Trouble> {
     let line = if file == "uid_map" { "Uid" } else { "Gid" };
     let id = state(line).and_then(ids::effective);
     if privileged != Some(false) {
+        // Since 5.12 the parent's root may be mapped only by who could give files capabilities there
+        // (kernel/user_namespace.c verify_root_map()).
+        let root = file == "uid_map" && ranges.iter().any(|(_, outside, _)| *outside == 0);
+        if root && !inside && ids::has(case, CAP_SETFCAP) == Some(false) {
+            return sure(
+                "mapping the parent's root takes CAP_SETFCAP in the parent user namespace",
+                KnobKind::Capability,
+                "CAP_SETFCAP",
+            );
+        }
         // Then ids that the parent does not have are left, or no capability over the namespace.
         let parent = ids::own_map(case, if file == "uid_map" { "uid_map" } else { "gid_map" })?;
         let unmapped = ranges.iter().any(|(_, outside, _)| !ids::has_inside(&parent, *outside));
@@ -131,7 +141,7 @@ fn trouble(case: &Case<'_>, file: &str, text: Option<&str>) -> Option<Trouble> {
         kind: KnobKind::Capability,
         name,
         // Ids of a nested namespace's parent are not those that diag sees.
-        certain: false,
+        certain: case.failure().task.user_ns == Some(FIRST_USER_NAMESPACE),
     })
 }
 

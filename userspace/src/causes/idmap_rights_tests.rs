@@ -69,3 +69,22 @@ fn root_of_the_parent_may_be_refused_for_other_reasons_only() {
     assert!(f.sentence.contains("no mapping in the parent"), "{}", f.sentence);
     assert!(judged("oom_score_adj", "-1000", USER).is_none());
 }
+
+#[test]
+fn the_parents_root_takes_a_capability_of_its_own() {
+    let root = |caps: &'static str| {
+        let states = [("CapEff", caps), ("target ns/user", "user:[2]"), ("writer ns/user", "user:[1]")];
+        judged("uid_map", "0 0 10", &states).map(|f| (f.confidence, f.knob.name))
+    };
+    assert_eq!(root("000001ff7fffffff"), Some((Confidence::Proven, "CAP_SETFCAP".into())));
+    assert_ne!(root("000001ffffffffff").map(|f| f.1), Some("CAP_SETFCAP".into()));
+}
+
+#[test]
+fn anothers_id_is_refused_for_sure_where_ids_are_those_that_diag_sees() {
+    let mut there = wrote("uid_map", "0 1001 1", USER);
+    assert_eq!(judge_with(&CAUSE, &there).map(|f| f.confidence), Some(Confidence::Possible));
+    there.failure.task.user_ns = Some(FIRST_USER_NAMESPACE);
+    let found = judge_with(&CAUSE, &there).unwrap();
+    assert_eq!((found.confidence, found.knob.name.as_str()), (Confidence::Proven, "CAP_SETUID"));
+}

@@ -2,7 +2,7 @@
 
 use super::case::net;
 use super::{Case, Cause, Fault, Proof};
-use crate::model::{Confidence, Errno, Remedy, network};
+use crate::model::{Confidence, Errno, Netlink, Remedy, network};
 
 /// `SIOCGIFNAME` to `SIOCSIFHWBROADCAST` and their neighbours (include/uapi/linux/sockios.h): each takes the name of an
 /// interface, but for the first, which takes its number.
@@ -65,7 +65,9 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
     // For these calls ENODEV has no other meaning.
     let state = if option || bind || ioctl { Some(true) } else { absent };
     let mut weight = net::weigh(case, DECIDERS, state, "whether the interface it names was there")?;
-    weight.confidence = weight.confidence.max(Confidence::Likely);
+    if !refused.is_some_and(Netlink::is_unread) {
+        weight.confidence = weight.confidence.max(Confidence::Likely);
+    }
     let asked = case
         .failure()
         .option()

@@ -20,6 +20,7 @@ like localhost still resolve to ::1 first.",
         ("connect", "EADDRNOTAVAIL"),
         ("socket", "EAFNOSUPPORT"),
         ("sendto", "EADDRNOTAVAIL"),
+        ("netlink RTM_NEWADDR", "EACCES"),
     ],
     deciders: &["ipv6_chk_addr_and_flags", "ipv6_chk_addr", "ipv6_dev_get_saddr"],
     reads: &[],
@@ -38,7 +39,19 @@ like localhost still resolve to ::1 first.",
     ],
 };
 
+/// An IPv6 address was to be added. EACCES is rtnetlink's for nothing else: without CAP_NET_ADMIN it says EPERM
+/// (net/ipv6/addrconf.c addrconf_add_dev()).
+fn address(case: &Case<'_>) -> Option<Proof> {
+    let refused = net::refused(case, &["RTM_NEWADDR"], &[libc::EACCES])?;
+    let weight = net::weigh(case, &["addrconf_add_dev", "inet6_addr_add", "inet6_rtm_newaddr"], Some(true), "")?;
+    let sentence = "IPv6 is disabled on that interface, so that it takes no IPv6 address.".into();
+    Some(weight.proof(sentence, net::sysctl(network::IPV6_ALL), net::cite_request(refused)))
+}
+
 fn explain(case: &Case<'_>) -> Option<Proof> {
+    if case.failure().netlink().is_some() {
+        return address(case);
+    }
     if case.denied(&["socket"], EAFNOSUPPORT).is_some() {
         return no_module(case);
     }
@@ -103,7 +116,7 @@ fn remedy(_: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::causes::case::net_testing::scene;
+    use crate::causes::case::net_testing::{request, scene};
     use crate::model::Confidence;
 
     #[test]
@@ -116,6 +129,14 @@ mod tests {
             s().state(network::IPV6_ALL, "0").state(network::IPV6_LO, "1").judge(&CAUSE).unwrap().knob.name,
             network::IPV6_LO
         );
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_added() {
+        let asked = |kind: &str, errno| request(kind, errno, |_| ()).confidence(&CAUSE);
+        assert_eq!(asked("RTM_NEWADDR", libc::EACCES), Some(Confidence::Proven));
+        assert_eq!(asked("RTM_NEWADDR", libc::EPERM), None);
+        assert_eq!(asked("RTM_NEWROUTE", libc::EACCES), None);
     }
 
     #[test]

@@ -81,6 +81,10 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
             missing.push("a reading that shows the overflow: copies by propagation may have gone to another mount namespace".into());
             Confidence::Likely
         }
+        (Some(false), None, _) if copied_to_peers(case) => {
+            missing.push("the mounts of the namespaces that this one is copied to".into());
+            Confidence::Likely
+        }
         (Some(false), None, _) if flags(case).may_add_many() || case.passed_through(DECIDERS) => {
             missing.push("how many mounts the recursive or propagated copy would have added".into());
             Confidence::Possible
@@ -102,6 +106,14 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
         evidence: evidence(case, reading),
         missing,
     })
+}
+
+/// Whether what is mounted there is copied into other mount namespaces, each of which counts for itself, while no file
+/// system can have said so.
+fn copied_to_peers(case: &Case<'_>) -> bool {
+    let target = case.place("target").or_else(|| case.place("to_pathname"));
+    let mount = target.and_then(|place| place.mount.as_ref());
+    mount.is_some_and(|m| m.propagation.contains("shared:")) && full_file_system(case).is_none()
 }
 
 fn sentence(case: &Case<'_>, reading: Option<&Reading>, exceeded: Option<bool>) -> String {

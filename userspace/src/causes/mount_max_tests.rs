@@ -151,3 +151,15 @@ fn a_contradicting_path_lowers_a_matching_reading() {
     let f = judge(&i, Some(&path("security_sb_mount", "difference"))).unwrap();
     assert_eq!(f.confidence, Confidence::Likely);
 }
+
+#[test]
+fn a_copy_into_a_full_namespace_of_peers_is_told_by_elimination() {
+    let mut there = incident("mount", Errno::ENOSPC, "tmpfs", 0, vec![reading(30, 100, Taken::AtInstant)]);
+    let mut target = crate::causes::case::testing::place("target", "/shared/m", "rw");
+    let judged = |incident: &Incident| judge(incident, None).map(|f| f.confidence);
+    there.facts = vec![crate::model::Fact::Place(target.clone())];
+    assert_eq!(judged(&there), None, "nobody has a copy of a private mount");
+    target.mount.as_mut().unwrap().propagation = "shared:7".into();
+    there.facts = vec![crate::model::Fact::Place(target)];
+    assert_eq!(judged(&there), Some(Confidence::Likely));
+}

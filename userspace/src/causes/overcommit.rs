@@ -24,6 +24,11 @@ const CEILING: Ceiling = Ceiling {
         "move_vma",
         "expand_vma",
         "shmem_acct_size",
+        "__shmem_file_setup",
+        "newseg",
+        "ipcget",
+        "ipcget_new",
+        "ksys_shmget",
         "cap_vm_enough_memory",
         "do_mmap",
         "do_mprotect_pkey",
@@ -34,7 +39,7 @@ const CEILING: Ceiling = Ceiling {
     ],
 };
 
-const CALLS: &[&str] = &["mmap", "mremap", "mprotect", "clone", "clone3", "fork", "vfork", "brk"];
+const CALLS: &[&str] = &["mmap", "mremap", "mprotect", "clone", "clone3", "fork", "vfork", "brk", "shmget"];
 
 const COMMIT: (&str, &str) = ("vm.overcommit_memory", "/proc/sys/vm/overcommit_memory");
 
@@ -49,7 +54,7 @@ memory, or vm.overcommit_kbytes); with 0, the default, only one request that is 
 
 It surprises because promised memory is not used memory: Committed_AS in /proc/meminfo is what counts, and it counts all
 containers of the host.",
-    shows_as: &[("mmap", "ENOMEM"), ("mremap", "ENOMEM"), ("mprotect", "ENOMEM"), ("clone", "ENOMEM"), ("clone3", "ENOMEM"), ("fork", "ENOMEM"), ("vfork", "ENOMEM"), ("brk", "ENOMEM")],
+    shows_as: &[("mmap", "ENOMEM"), ("mremap", "ENOMEM"), ("mprotect", "ENOMEM"), ("clone", "ENOMEM"), ("clone3", "ENOMEM"), ("fork", "ENOMEM"), ("vfork", "ENOMEM"), ("brk", "ENOMEM"), ("shmget", "ENOMEM")],
     deciders: &["__vm_enough_memory"],
     reads: &[&COMMIT_LIMIT],
     rivals: &[FILTER],

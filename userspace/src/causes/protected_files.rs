@@ -52,11 +52,11 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
     }
     let found = case.state("sticky file");
     let object = found.map_or("", |s| s.of.as_str());
-    let sentence =
-        format!("{object} is the file of another user in a sticky folder, and {} forbids it.", SWITCH.name);
     // A fifo has a switch of its own, of the same meaning.
     let fifo = found.is_some_and(|s| s.value == "fifo");
     let switch = if fifo { &FIFOS } else { &SWITCH };
+    let sentence =
+        format!("{object} is the file of another user in a sticky folder, and {} forbids it.", switch.name);
     sticky::judge(case, switch, found.is_some(), sentence)
 }
 

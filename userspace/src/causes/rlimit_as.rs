@@ -67,9 +67,9 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
     Some(judged.proof(case, &CEILING, sentence))
 }
 
-fn remedy(_: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
-    let double = proof.limit.unwrap_or(0).saturating_mul(2).to_string();
-    let mut all = remedies::rlimit("AS", "-v", &double, "for the container's processes");
+fn remedy(case: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
+    let enough = remedies::enough(case.reading(&AS), proof).to_string();
+    let mut all = remedies::rlimit("AS", "-v", &enough, "for the container's processes");
     all.push(remedies::step(
         "for good",
         "limit memory by the cgroup (docker run --memory …) instead",
@@ -94,6 +94,13 @@ mod tests {
         let full = over(&AS, 900, 1000, 200);
         assert_eq!(judged("mmap", Errno::ENOMEM, full), Some(Confidence::Proven));
         assert_eq!(judged("mmap", Errno::ENOMEM, over(&AS, 700, 1000, 200)), None);
+    }
+
+    #[test]
+    fn the_way_out_is_enough_for_what_was_asked() {
+        let i = valued("mmap", Errno::ENOMEM, &[], &[], vec![over(&AS, 900, 1000, 5000)]);
+        let found = judge_with(&CAUSE, &i).unwrap();
+        assert!(found.remedy[0].command.contains("--as=11800"), "{:?}", found.remedy[0]);
     }
 
     #[test]

@@ -64,9 +64,9 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
     Some(judged.proof(case, &CEILING, sentence))
 }
 
-fn remedy(_: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
-    let double = proof.limit.unwrap_or(0).saturating_mul(2).to_string();
-    remedies::rlimit("DATA", "-d", &double, "for the container's processes")
+fn remedy(case: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
+    let enough = remedies::enough(case.reading(&DATA), proof).to_string();
+    remedies::rlimit("DATA", "-d", &enough, "for the container's processes")
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::case::ceiling::cite;
 use super::case::signs::{fix, knob};
 use super::{Case, Cause, Fault, Proof};
 use crate::limits::rlimits::FSIZE;
-use crate::model::{Confidence, Errno, KnobKind, Reading, Remedy, spaced};
+use crate::model::{Confidence, Errno, FailureKind, KnobKind, Reading, Remedy, spaced};
 
 const EFBIG: Errno = Errno(libc::EFBIG);
 const CALLS: &[&str] = &[
@@ -36,7 +36,7 @@ Writing fails with EFBIG, \"File too large\", and the disk has room. The limit o
 sends SIGXFSZ, which ends a program that does not ignore it (exit code 153). Engines pass it on from --ulimit fsize= or from
 a daemon's own limits (systemd LimitFSIZE=). Rarer, the file system itself cannot hold so large a file: 4 GiB on vfat, 16 TiB
 on ext4. A write that begins below the limit is cut short and succeeds; only the next one fails.",
-    shows_as: &[("write", "EFBIG"), ("pwrite64", "EFBIG"), ("ftruncate", "EFBIG"), ("fallocate", "EFBIG")],
+    shows_as: &[("write", "EFBIG"), ("pwrite64", "EFBIG"), ("ftruncate", "EFBIG"), ("fallocate", "EFBIG"), ("fault", "SIGXFSZ")],
     deciders: DECIDERS,
     reads: &[&FSIZE],
     rivals: &[],
@@ -46,7 +46,29 @@ on ext4. A write that begins below the limit is cut short and succeeds; only the
     see: &["getrlimit(2), RLIMIT_FSIZE; write(2), EFBIG", "fs/read_write.c: generic_write_check_limits(); fs/attr.c: inode_newsize_ok()"],
 };
 
+/// The process did not ignore the signal, which the kernel sends for nothing else: siginfo of kill(2) is another.
+fn by_signal(case: &Case<'_>) -> Option<Proof> {
+    let FailureKind::Fault { signal, .. } = &case.failure().kind else { return None };
+    let task = &case.failure().task;
+    (signal == "SIGXFSZ").then(|| Proof {
+        confidence: Confidence::Proven,
+        sentence: format!(
+            "{} (pid {}) wrote past RLIMIT_FSIZE, its limit on the size of a file, and the kernel ended it by SIGXFSZ.",
+            task.comm, task.pid
+        ),
+        knob: knob(KnobKind::Rlimit, FSIZE.id, FSIZE.path()),
+        limit: None,
+        usage: None,
+        unit: FSIZE.unit.into(),
+        evidence: vec!["signal:signal_generate: the kernel's own SIGXFSZ, to the process that wrote".into()],
+        missing: vec![],
+    })
+}
+
 fn explain(case: &Case<'_>) -> Option<Proof> {
+    if let Some(proof) = by_signal(case) {
+        return Some(proof);
+    }
     let call = case.denied(CALLS, EFBIG)?;
     let reading = case.reading(&FSIZE);
     let exceeded = reading.filter(|r| r.ceiling != Some(u64::MAX)).and_then(Reading::exceeded);
@@ -147,5 +169,17 @@ mod tests {
         assert_eq!(finding(4096, 4096), Some((Confidence::Proven, "RLIMIT_FSIZE".into())));
         assert_eq!(finding(4096, u64::MAX), Some((Confidence::Possible, "file system type".into())));
         assert_eq!(judge_with(&CAUSE, &incident("write", Errno::ENOSPC, vec![])), None);
+    }
+
+    #[test]
+    fn the_signal_needs_no_errno() {
+        let ended_by = |signal: &str| {
+            let mut i = incident("write", EFBIG, vec![]);
+            let (code, signal) = ("by the kernel".into(), signal.into());
+            i.failure.kind = FailureKind::Fault { signal, code, address: None, syscall: None };
+            judge_with(&CAUSE, &i).map(|f| (f.confidence, f.knob.name))
+        };
+        assert_eq!(ended_by("SIGXFSZ"), Some((Confidence::Proven, "RLIMIT_FSIZE".into())));
+        assert_eq!(ended_by("SIGSYS"), None);
     }
 }

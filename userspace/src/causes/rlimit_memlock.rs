@@ -1,5 +1,6 @@
 //! A process or user may not lock more memory.
 
+use super::case::claim::{knob, weigh};
 use super::case::{ceiling::Ceiling, remedies, switch::FILTER};
 use super::{Case, Cause, Fault, Proof};
 use crate::limits::rlimits::MEMLOCK;
@@ -64,7 +65,7 @@ the user has locked, with RLIMIT_MEMLOCK, 64 KiB or 8 MiB by default. CAP_IPC_LO
 
 It surprises because each face has another errno, and because rings and BPF maps count at all. GPUs, RDMA, DPDK, Elasticsearch
 and BPF tools need it unlimited.",
-    shows_as: &[("mlock", "ENOMEM"), ("mlock", "EPERM"), ("mlockall", "ENOMEM"), ("mmap", "EAGAIN"), ("mremap", "EAGAIN"), ("io_uring_setup", "ENOMEM"), ("bpf", "EPERM")],
+    shows_as: &[("mlock", "ENOMEM"), ("mlock", "EPERM"), ("mlockall", "ENOMEM"), ("mmap", "EAGAIN"), ("mremap", "EAGAIN"), ("io_uring_setup", "ENOMEM"), ("io_uring_register", "ENOMEM"), ("shmctl", "ENOMEM"), ("bpf", "EPERM")],
     deciders: &["do_mlock", "can_do_mlock", "bpf_map_charge_init", "bpf_charge_memlock", "__io_account_mem", "io_account_mem", "user_shm_lock", "mlock_future_check", "mlock_future_ok", "bpf_prog_charge_memlock"],
     reads: &[&MEMLOCK],
     rivals: &[FILTER],
@@ -83,7 +84,26 @@ and BPF tools need it unlimited.",
     ],
 };
 
+/// SHM_LOCK (shmctl(2)): nothing but user_shm_lock() says ENOMEM there.
+fn segment(case: &Case<'_>) -> Option<Proof> {
+    const SHM_LOCK: u64 = 11;
+    case.denied(&["shmctl"], Errno::ENOMEM)?;
+    if case.failure().number_arg("op")? & 0xff != SHM_LOCK || case.capable(IPC_LOCK) == Some(true) {
+        return None;
+    }
+    let state = case.capable(IPC_LOCK).map(|has| !has);
+    let weighed = weigh(case, CEILING.deciders, &["ksys_shmctl", "shmctl_do_lock", "shmem_lock"], state)?;
+    let who = &case.failure().task.comm;
+    let sentence = format!(
+        "{who} may not lock the whole segment: RLIMIT_MEMLOCK is less than that, and it lacks CAP_IPC_LOCK. Memory is not short."
+    );
+    Some(weighed.proof(case, CEILING.deciders, sentence, knob(MEMLOCK.kind, MEMLOCK.id, MEMLOCK.path())))
+}
+
 fn explain(case: &Case<'_>) -> Option<Proof> {
+    if let Some(proof) = segment(case) {
+        return Some(proof);
+    }
     let (call, errno) = case.failure().syscall()?;
     let face = FACES.iter().any(|(calls, said)| *said == errno && calls.contains(&call));
     let shown = case.reading(&MEMLOCK).and_then(Reading::exceeded) == Some(true);

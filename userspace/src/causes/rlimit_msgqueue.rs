@@ -54,9 +54,10 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
     Some(judged.proof(case, &CEILING, sentence))
 }
 
-fn remedy(_: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
-    let double = proof.limit.unwrap_or(819_200).saturating_mul(2).to_string();
-    let mut all = remedies::rlimit("MSGQUEUE", "-q", &double, "for the container's processes");
+fn remedy(case: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
+    // `MQ_BYTES_MAX` (include/uapi/linux/mqueue.h): no less than what everybody has who did not lower it.
+    let enough = remedies::enough(case.reading(&MSGQUEUE), proof).max(819_200).to_string();
+    let mut all = remedies::rlimit("MSGQUEUE", "-q", &enough, "for the container's processes");
     all.push(remedies::look("ls -l /dev/mqueue", "queues that nobody unlinked"));
     all
 }

@@ -67,9 +67,8 @@ fn limit(case: &Case<'_>, call: &str) -> Option<&'static str> {
     match call {
         "setpriority" => Some("RLIMIT_NICE"),
         "ioprio_set" => None,
-        "sched_setscheduler" => {
-            let policy = case.failure().number_arg("policy").unwrap_or(FIFO) & !RESET_ON_FORK;
-            match policy {
+        "sched_setscheduler" | "sched_setattr" => {
+            match policy(case).unwrap_or(FIFO) {
                 FIFO | RR => Some("RLIMIT_RTPRIO"),
                 DEADLINE => None,
                 _ => Some("RLIMIT_NICE"),
@@ -77,6 +76,12 @@ fn limit(case: &Case<'_>, call: &str) -> Option<&'static str> {
         }
         _ => Some("RLIMIT_RTPRIO"),
     }
+}
+
+/// The policy asked for: an argument, or in the structure that sched_setattr(2) was given.
+fn policy(case: &Case<'_>) -> Option<u64> {
+    let read = || case.value("sched_attr policy");
+    case.failure().number_arg("policy").or_else(read).map(|policy| policy & !RESET_ON_FORK)
 }
 
 /// Whether the call is about the caller itself: the limits of another process count for that one, and it may be
@@ -127,7 +132,7 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
         proof =
             proof.at_most(Confidence::Likely, "whose process it is that was to be scheduled, and its limits");
     }
-    if call == "sched_setattr" {
+    if call == "sched_setattr" && policy(case).is_none() {
         proof = proof.at_most(Confidence::Likely, "the policy in the structure it gave");
     }
     Some(proof)
@@ -176,6 +181,17 @@ mod tests {
         assert_eq!((f.confidence, f.knob.name.as_str()), (Confidence::Proven, "RLIMIT_RTPRIO"));
         let f = judge_with(&CAUSE, &asked(DEADLINE, "0000000000000000")).unwrap();
         assert_eq!(f.knob.name, "CAP_SYS_NICE");
+    }
+
+    #[test]
+    fn sched_setattr_has_its_policy_in_a_structure() {
+        let mut i = called("sched_setattr", libc::EPERM, 0);
+        state(&mut i, "CapEff", "0000000000000000");
+        state(&mut i, "RLIMIT_RTPRIO", "0");
+        let judged = |i: &Incident| judge_with(&CAUSE, i).map(|f| (f.confidence, f.knob.name));
+        assert_eq!(judged(&i), Some((Confidence::Likely, "RLIMIT_RTPRIO".into())), "any policy");
+        state(&mut i, "sched_attr policy", "6");
+        assert_eq!(judged(&i), Some((Confidence::Proven, "CAP_SYS_NICE".into())));
     }
 
     #[test]

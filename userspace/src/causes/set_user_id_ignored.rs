@@ -6,7 +6,7 @@ use crate::model::{Confidence, FailureKind, IgnoredSetId, KnobKind, Remedy};
 
 pub(super) static CAUSE: Cause = Cause {
     slug: "set-user-id-ignored",
-    title: "the set-user-ID bit of a program had no effect",
+    title: "the set-user-ID or set-group-ID bit of a program had no effect",
     about: "\
 sudo says \"effective uid is not 0\" or \"no new privileges\", su and ping say that they may not, although the file has the \
 bit and belongs to root. execve(2) succeeded: the kernel starts such a program as whoever started it, without a word, when \
@@ -14,9 +14,9 @@ the task has set no_new_privs or the file lies on a mount with nosuid (fs/exec.c
 
 It surprises because no call fails. Engines set no_new_privs for `docker run --security-opt no-new-privileges` and for \
 allowPrivilegeEscalation: false in Kubernetes; systemd for NoNewPrivileges=yes; bwrap and every program that installs a \
-seccomp filter as a user. It is inherited by all children and cannot be taken back. nosuid is on most tmpfs mounts and on \
+seccomp filter as a user. The same holds for set-group-ID programs. It is inherited by all children and cannot be taken back. nosuid is on most tmpfs mounts and on \
 the volumes of some storage drivers.",
-    shows_as: &[("silent", "set-user-ID")],
+    shows_as: &[("silent", "set-user-ID"), ("silent", "set-group-ID")],
     deciders: &[],
     reads: &[],
     rivals: &[],
@@ -25,7 +25,7 @@ the volumes of some storage drivers.",
     fault: Fault::Action {
         about: "starts a set-user-ID copy of diag under no_new_privs, or from a nosuid mount",
         risk: "none: the copy lies on a tmpfs in a mount namespace of its own",
-        variants: &["no-new-privs", "nosuid"],
+        variants: &["no-new-privs", "nosuid", "group"],
     },
     see: &[
         "https://docs.kernel.org/userspace-api/no_new_privs.html",
@@ -58,18 +58,26 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
     Some(Proof {
         confidence: Confidence::Proven,
         sentence: format!(
-            "{} is a set-user-ID program of user {}, but runs as user {}: {why}.",
-            program.program, program.owner, program.euid
+            "{0} is a set-{3}-ID program of {3} {1}, but runs as {3} {2}: {why}.",
+            program.program,
+            program.owner,
+            program.euid,
+            program.whose()
         ),
         knob,
         limit: None,
         usage: None,
         unit: String::new(),
         evidence: vec![format!(
-            "when it was started {} had mode {:04o} and owner {}; euid {}, no_new_privs {}, nosuid {}",
+            "when it was started {} had mode {:04o} and {}; it ran as {} {}, no_new_privs {}, nosuid {}",
             program.program,
             program.mode,
-            program.owner,
+            if program.of_group {
+                format!("group {}", program.owner)
+            } else {
+                format!("owner {}", program.owner)
+            },
+            program.whose(),
             program.euid,
             u8::from(program.no_new_privs),
             u8::from(program.nosuid)
@@ -113,7 +121,7 @@ mod tests {
     fn started(no_new_privs: bool, nosuid: bool) -> Option<(Confidence, String)> {
         let mut incident = incident("execve", Errno::EPERM, vec![]);
         let program = "/usr/bin/sudo".into();
-        let seen = IgnoredSetId { program, mode: 0o4755, owner: 0, euid: 1000, no_new_privs, nosuid };
+        let seen = IgnoredSetId { program, mode: 0o4755, owner: 0, euid: 1000, no_new_privs, nosuid, of_group: false };
         incident.failure.kind = FailureKind::IgnoredSetId(seen);
         judge_with(&CAUSE, &incident).map(|f| (f.confidence, f.knob.name))
     }

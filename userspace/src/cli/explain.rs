@@ -9,7 +9,7 @@ use super::{Form, Global, causes, outcome, outcome::Outcome};
 use crate::{
     capture::{clock, recording::Recording},
     explain::{self, DeciderMethod, rank},
-    model::{Ended, Evidence},
+    model::{Ended, Evidence, Explanation},
     render,
 };
 use anyhow::bail;
@@ -95,7 +95,23 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<Outcome> {
 
 /// `explain -- words` with everything else at its default, for `repro`.
 pub(super) fn command(words: Vec<OsString>, form: Form, global: &Global) -> anyhow::Result<Outcome> {
-    let args = Args {
+    run(&plain(words, form), global)
+}
+
+/// The same, judged and not yet told.
+pub(super) fn judge(
+    words: Vec<OsString>,
+    form: Form,
+    global: &Global,
+) -> anyhow::Result<(Judged, impl Fn(&Judged))> {
+    let args = plain(words, form);
+    let evidence = wrapped::run(&args.command, form.is_json(), true, global)?;
+    let judged = weigh(&args, evidence)?;
+    Ok((judged, move |judged: &Judged| outcome::answer(&judged.text(&args))))
+}
+
+fn plain(words: Vec<OsString>, form: Form) -> Args {
+    Args {
         target: None,
         command: words,
         replay: None,
@@ -110,11 +126,40 @@ pub(super) fn command(words: Vec<OsString>, form: Form, global: &Global) -> anyh
         decider: None,
         no_graph: false,
         form,
-    };
-    run(&args, global)
+    }
 }
 
-fn finish(args: &Args, mut evidence: Evidence) -> anyhow::Result<Outcome> {
+/// An answer before it is told.
+pub(super) struct Judged {
+    pub(super) explanation: Explanation,
+    pub(super) found: bool,
+    ended: Option<Ended>,
+    asked_unix_ns: i64,
+}
+
+impl Judged {
+    fn text(&self, args: &Args) -> String {
+        if self.found || (args.all && !self.explanation.incidents.is_empty()) {
+            let theme = render::theme::Theme::for_stdout();
+            let text = render::text::Options { theme, now_unix_ns: self.asked_unix_ns, all: args.all };
+            render::text::explanation(&self.explanation, text)
+        } else {
+            words::nothing(&self.explanation, self.ended)
+        }
+    }
+}
+
+fn finish(args: &Args, evidence: Evidence) -> anyhow::Result<Outcome> {
+    let judged = weigh(args, evidence)?;
+    if args.form.is_json() {
+        outcome::answer_json(&render::json::explanation(&judged.explanation))?;
+    } else {
+        outcome::answer(&judged.text(args));
+    }
+    Ok(if judged.found { Outcome::Found } else { Outcome::Nothing })
+}
+
+fn weigh(args: &Args, mut evidence: Evidence) -> anyhow::Result<Judged> {
     // What was saved is told as of then, so that it reads the same everywhere and always.
     let asked = *evidence.asked_unix_ns.get_or_insert_with(|| clock::now().unix_ns);
     if let Some(file) = &args.save {
@@ -148,16 +193,7 @@ fn finish(args: &Args, mut evidence: Evidence) -> anyhow::Result<Outcome> {
     if (found || ended.is_none()) && !args.all {
         explanation.incidents.retain(|e| !rank::is_noise(e));
     }
-    if args.form.is_json() {
-        outcome::answer_json(&render::json::explanation(&explanation))?;
-    } else if found || (args.all && !explanation.incidents.is_empty()) {
-        let theme = render::theme::Theme::for_stdout();
-        let text = render::text::Options { theme, now_unix_ns: asked, all: args.all };
-        outcome::answer(&render::text::explanation(&explanation, text));
-    } else {
-        outcome::answer(&words::nothing(&explanation, ended));
-    }
-    Ok(if found { Outcome::Found } else { Outcome::Nothing })
+    Ok(Judged { explanation, found, ended, asked_unix_ns: asked })
 }
 
 fn is_recording(target: &str) -> bool {

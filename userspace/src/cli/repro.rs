@@ -1,8 +1,12 @@
-//! `diag repro CAUSE`: make it happen and explain it, which proves both.
+//! `diag repro CAUSE`: make it happen and explain it, which proves both; with `--prove` the way out, too.
 
 use super::{Form, Global, explain, outcome, outcome::Outcome};
-use crate::{causes, repro};
+use crate::{causes, causes::Cause, model::Trial, render, repro};
 use anyhow::Context;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use std::ffi::OsString;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
@@ -14,6 +18,16 @@ pub(super) struct Args {
     /// Only make it happen, for other tools to look at.
     #[arg(long)]
     provoke: bool,
+    /// Then go the way out that the finding tells, in the same sandbox, and make the refused call once more. Exit code 0
+    /// when it succeeds: reproduced, and the fix works.
+    #[arg(long, conflicts_with = "provoke")]
+    prove: bool,
+    /// With --prove: also where the way out is the whole machine's, which sees it for that moment.
+    #[arg(long, requires = "prove")]
+    machine_wide: bool,
+    /// How the process that is refused hears from a proof.
+    #[arg(long, hide = true, requires = "provoke")]
+    held: Option<RawFd>,
     #[command(flatten)]
     form: Form,
 }
@@ -23,14 +37,66 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<Outcome> {
     let cause = causes::by_slug(&args.cause)
         .with_context(|| format!("no cause is called {:?}; known: {}", args.cause, known.join(", ")))?;
     if args.provoke {
-        let provoked = repro::provoke(cause, args.variant.as_deref())?;
-        outcome::say(&format!("{}: {}", provoked.syscall, provoked.error));
-        return Ok(Outcome::Code(1));
+        return provoke(args, cause);
     }
+    if args.prove {
+        return prove(args, global);
+    }
+    explain::command(words(args)?, args.form, global)
+}
+
+fn provoke(args: &Args, cause: &Cause) -> anyhow::Result<Outcome> {
+    let variant = args.variant.as_deref();
+    let refusal = match args.held {
+        Some(word) => repro::provoke_and_stay(cause, variant, word)?,
+        None => repro::provoke(cause, variant).map(|p| format!("{}: {}", p.syscall, p.error))?,
+    };
+    outcome::say(&refusal);
+    Ok(Outcome::Code(1))
+}
+
+/// The command that provokes.
+fn words(args: &Args) -> anyhow::Result<Vec<OsString>> {
     let diag = std::env::current_exe().context("cannot find diag's own program file")?;
     let mut words = vec![diag.into(), "repro".into(), args.cause.clone().into(), "--provoke".into()];
     if let Some(variant) = &args.variant {
         words.extend(["--variant".into(), variant.into()]);
     }
-    explain::command(words, args.form, global)
+    Ok(words)
+}
+
+fn prove(args: &Args, global: &Global) -> anyhow::Result<Outcome> {
+    let (ours, theirs) = UnixStream::pair().context("cannot make a pair of sockets")?;
+    fcntl(&theirs, FcntlArg::F_SETFD(FdFlag::empty())).context("cannot hand a socket on")?;
+    let mut words = words(args)?;
+    words.extend(["--held".into(), theirs.as_raw_fd().to_string().into()]);
+    let (judged, tell) = explain::judge(words, args.form, global)?;
+    drop(theirs);
+    let finding = judged.explanation.incidents.first().and_then(|incident| incident.findings.first());
+    let trial = finding
+        .context("no cause was found for it, so there is no way out to try")
+        .and_then(|finding| repro::Holder::of(ours)?.prove(finding, args.machine_wide));
+    if args.form.is_json() {
+        let mut document = render::json::explanation(&judged.explanation);
+        document.trial = trial.as_ref().ok().map(render::json::trial);
+        outcome::answer_json(&document)?;
+    } else {
+        tell(&judged);
+    }
+    let trial = trial.context("the cause was explained, but its way out was not tried")?;
+    if !args.form.is_json() {
+        outcome::answer(&told(&trial));
+    }
+    Ok(if trial.after.is_none() { Outcome::Nothing } else { Outcome::Found })
+}
+
+fn told(trial: &Trial) -> String {
+    let verdict = match &trial.after {
+        None => "succeeded: reproduced, and the fix works".to_string(),
+        Some(error) => format!("was refused again ({error}): reproduced, but this fix does not help"),
+    };
+    let Trial { command, done, before, .. } = trial;
+    format!(
+        "\n  proof       before      {before}\n              {command}\n              did: {done}\n              the same call {verdict}\n"
+    )
 }

@@ -43,7 +43,8 @@ fn key(e: &Explained, all: &[Explained]) -> Key {
 
 /// What is known to have a cause was more than a question.
 fn lifted(e: &Explained) -> u8 {
-    let known = !is_masking(e) && e.findings.first().is_some_and(|f| f.confidence >= Confidence::Likely);
+    let asked = is_masking(e) || asks_for_the_interface(e);
+    let known = !asked && e.findings.first().is_some_and(|f| f.confidence >= Confidence::Likely);
     if known { weight(e).max(2) } else { weight(e) }
 }
 
@@ -65,6 +66,7 @@ fn weight(e: &Explained) -> u8 {
         Errno::ENOSPC | Errno::EDQUOT | Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EAGAIN => {
             RAN_OUT
         }
+        Errno(libc::ENOBUFS) => RAN_OUT,
         _ => 2,
     }
 }
@@ -75,7 +77,10 @@ fn weight(e: &Explained) -> u8 {
 fn asks_for_the_interface(e: &Explained) -> bool {
     match &e.incident.failure.kind {
         FailureKind::Syscall { name, errno, .. } => name == "statx" && *errno == Errno(libc::EFAULT),
-        FailureKind::Netlink(refused) => refused.errno == Errno(libc::ENODEV) && refused.names_nothing(),
+        FailureKind::Netlink(refused) => {
+            refused.errno == Errno(libc::ENODEV)
+                && (refused.names_nothing() || refused.request == "RTM_NEWLINK" && refused.is_unread())
+        }
         _ => false,
     }
 }
@@ -293,6 +298,13 @@ mod tests {
             refused.index = Some(7);
         }
         assert!(!is_noise(&asked));
+        // Nor is one of which nothing is known more than a question, beside what ran out.
+        if let FailureKind::Netlink(refused) = &mut asked.incident.failure.kind {
+            refused.index = None;
+        }
+        let mut list = vec![asked, failed("sendto", libc::ENOBUFS, 1, 1)];
+        sort(&mut list);
+        assert!(list[0].incident.failure.syscall().is_some());
     }
 
     #[test]

@@ -66,6 +66,20 @@ pub struct Finding {
     pub remedy: Vec<Remedy>,
 }
 
+/// A way out that was gone where the failure happened, and what the same call then said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trial {
+    /// The cause whose way out it was.
+    pub cause: String,
+    /// The remedy as it is told.
+    pub command: String,
+    /// What was done of it, and to whom.
+    pub done: String,
+    /// What the call said just before, and after; `None`: it succeeded.
+    pub before: String,
+    pub after: Option<String>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuledOut {
     pub suspect: String,

@@ -144,16 +144,28 @@ pub enum FailureKind {
     UserspaceText { text: String, process: String },
 }
 
-/// Why a set-user-ID bit had no effect, as it was at that instant. Users are those of the first user namespace.
+/// Why a set-user-ID or set-group-ID bit had no effect, as it was at that instant. Users and groups are those of the
+/// first user namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IgnoredSetId {
     /// As execve(2) was given it.
     pub program: String,
     pub mode: u32,
+    /// The user, or the group, that the bit promises, and the one it runs as.
     pub owner: u32,
     pub euid: u32,
     pub no_new_privs: bool,
     pub nosuid: bool,
+    /// It is about the set-group-ID bit.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_group: bool,
+}
+
+impl IgnoredSetId {
+    /// `user` or `group`.
+    pub fn whose(&self) -> &'static str {
+        if self.of_group { "group" } else { "user" }
+    }
 }
 
 /// Who sent a signal that ended a process.
@@ -240,7 +252,9 @@ impl Failure {
             FailureKind::Fault { signal, .. } => (signal.clone(), Errno(0)),
             FailureKind::IoUring { op, errno, .. } => (uring_label(op.as_deref()), *errno),
             FailureKind::Stall { what } => (format!("stall: {what}"), Errno(0)),
-            FailureKind::IgnoredSetId(ignored) => (format!("set-user-ID of {}", ignored.program), Errno(0)),
+            FailureKind::IgnoredSetId(ignored) => {
+                (format!("set-{}-ID of {}", ignored.whose(), ignored.program), Errno(0))
+            }
             FailureKind::Netlink(refused) => (netlink_label(&refused.request), refused.errno),
             FailureKind::UserspaceText { text, .. } => (text.clone(), Errno(0)),
         }

@@ -30,6 +30,7 @@ pub use credentials::{Credentials, FIRST_USER_NAMESPACE, Owners};
 pub use errno::Errno;
 pub use explanation::{
     Confidence, Ended, Evidence, Explained, Explanation, Finding, Knob, KnobKind, Path, Remedy, RuledOut,
+    Trial,
 };
 pub(crate) use fact::keyed;
 pub use fact::{

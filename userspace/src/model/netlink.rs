@@ -35,6 +35,12 @@ impl Netlink {
     pub fn names_nothing(&self) -> bool {
         self.index == Some(0) && self.interface.is_none()
     }
+
+    /// Whether nothing is known of what it names: an acknowledgement without the request (NETLINK_CAP_ACK) of a process
+    /// that was gone too soon.
+    pub fn is_unread(&self) -> bool {
+        self.index.is_none() && self.interface.is_none()
+    }
 }
 
 /// How a refused request is called where a system call would have its name.

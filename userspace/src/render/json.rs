@@ -19,6 +19,19 @@ pub fn explanation(e: &model::Explanation) -> Explanation {
         incidents: e.incidents.iter().map(incident).collect(),
         loss: Loss { events_dropped: e.loss.events_dropped, graph_overruns: e.loss.graph_overruns },
         cost: e.cost.as_ref().map(cost),
+        trial: None,
+    }
+}
+
+/// A way out that was tried.
+pub fn trial(t: &model::Trial) -> Trial {
+    Trial {
+        cause: t.cause.clone(),
+        command: t.command.clone(),
+        done: t.done.clone(),
+        before: t.before.clone(),
+        after: t.after.clone(),
+        works: t.after.is_none(),
     }
 }
 

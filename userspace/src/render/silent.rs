@@ -48,8 +48,9 @@ pub(super) fn said(e: &Explained) -> String {
     }
 }
 
-/// A set-user-ID bit that did nothing.
+/// A set-user-ID or set-group-ID bit that did nothing.
 pub(super) fn without_effect(ignored: &IgnoredSetId) -> String {
     let IgnoredSetId { program, owner, euid, .. } = ignored;
-    format!("{program} runs as user {euid}, its set-user-ID bit of user {owner} had no effect")
+    let whose = ignored.whose();
+    format!("{program} runs as {whose} {euid}, its set-{whose}-ID bit of {whose} {owner} had no effect")
 }

@@ -83,7 +83,7 @@ pub(super) fn provoke(variant: &str) -> anyhow::Result<Provoked> {
             drop(open);
             // Cgroups mostly outlive a refusal, and only there can be seen what they lack.
             std::thread::sleep(super::LINGER);
-            Ok(Provoked { error, syscall: "write" })
+            Ok(Provoked::new("write", error))
         }
         Ok(()) => bail!("{} was not refused", file.display()),
     }

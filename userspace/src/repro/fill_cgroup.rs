@@ -1,9 +1,9 @@
 //! Fills a cgroup of its own up to pids.max, then asks for one more process.
 
-use super::{Provoked, hierarchy};
+use super::{Provoked, children::Children, hierarchy};
 use anyhow::{Context, bail};
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -17,39 +17,22 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) fn provoke(variant: &str) -> anyhow::Result<Provoked> {
     let place = Place::make(variant == "ancestor")?;
-    let mut children = Vec::new();
+    let mut children = Children::default();
     let mut refused = None;
-    let mut tries = 0;
-    while children.len() <= ROOM {
-        // SAFETY: the child makes no call but pause and _exit.
-        match unsafe { libc::fork() } {
-            0 => loop {
-                // SAFETY: waits for a signal; the first one ends this process.
-                unsafe { libc::pause() };
-            },
-            -1 => {
-                refused = Some(io::Error::last_os_error());
-                tries += 1;
-                if tries == TRIES {
-                    break;
-                }
-                std::thread::sleep(PAUSE);
-            }
-            pid => children.push(pid),
+    for _ in 0..ROOM + TRIES {
+        if let Err(error) = children.fork() {
+            refused = Some(error);
+            std::thread::sleep(PAUSE);
         }
     }
-    for pid in children {
-        // SAFETY: a child of ours that nobody has waited for, so the number is still its.
-        unsafe {
-            libc::kill(pid, libc::SIGKILL);
-            libc::waitpid(pid, std::ptr::null_mut(), 0);
-        }
-    }
-    drop(place);
-    match refused {
-        Some(error) => Ok(Provoked { error, syscall: "clone" }),
-        None => bail!("pids.max = {ROOM} did not refuse process {}", ROOM + 1),
-    }
+    let Some(error) = refused else { bail!("pids.max = {ROOM} did not refuse process {}", ROOM + 1) };
+    // In this order: a cgroup with processes in it cannot be removed. Both stay as long as the call can be repeated.
+    let mut all = (children, place);
+    let again = move || {
+        let (children, _place) = &mut all;
+        children.fork()
+    };
+    Ok(Provoked { again: Some(Box::new(again)), ..Provoked::new("clone", error) })
 }
 
 /// The cgroup and the way back.

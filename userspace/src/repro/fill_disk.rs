@@ -39,7 +39,7 @@ pub(super) fn provoke(variant: &str) -> anyhow::Result<Provoked> {
 fn lingering<T>(error: io::Error, syscall: &'static str, open: T) -> Provoked {
     std::thread::sleep(super::LINGER);
     drop(open);
-    Provoked { error, syscall }
+    Provoked::new(syscall, error)
 }
 
 fn blocks(at: &Path) -> anyhow::Result<Provoked> {

@@ -53,7 +53,7 @@ pub(super) fn provoke(_: &str) -> anyhow::Result<Provoked> {
         }
         ForkResult::Parent { child } => match waitpid(child, None).context("cannot wait for the child")? {
             WaitStatus::Signaled(_, Signal::SIGKILL, _) => {
-                Ok(Provoked { error: io::Error::other("killed (SIGKILL)"), syscall: "touching memory" })
+                Ok(Provoked::new("touching memory", io::Error::other("killed (SIGKILL)")))
             }
             other => bail!("{WANTED} bytes in a cgroup that may hold {LIMIT} ended otherwise: {other:?}"),
         },

@@ -25,14 +25,15 @@ pub(super) fn provoke(variant: &str) -> anyhow::Result<Provoked> {
     let trees = fill(&base, max)?;
     tracing::debug!(trees, max, mounts = count()?, "namespace filled");
     let seed = base.join("seed");
+    let (syscall, mount): (_, fn(&Path, &Path) -> io::Result<()>) = match variant {
+        "move_mount" => ("move_mount", attach),
+        _ => ("mount", |from, to| bind(from, to, MsFlags::empty())),
+    };
     for i in 0..MOST_EXTRA {
         let target = fresh(&base, &format!("last-{i}"))?;
-        let (syscall, done) = match variant {
-            "move_mount" => ("move_mount", attach(&seed, &target)),
-            _ => ("mount", bind(&seed, &target, MsFlags::empty())),
-        };
-        if let Err(error) = done {
-            return Ok(Provoked { error, syscall });
+        if let Err(error) = mount(&seed, &target) {
+            let again: super::Again = Box::new(move || mount(&seed, &target));
+            return Ok(Provoked { again: Some(again), ..Provoked::new(syscall, error) });
         }
     }
     bail!("{MOST_EXTRA} mounts beyond fs.mount-max = {max} were still allowed")

@@ -32,7 +32,7 @@ pub(super) fn provoke(variant: &str) -> anyhow::Result<Provoked> {
         }
         ForkResult::Parent { child } => match waitpid(child, None).context("cannot wait for the child")? {
             WaitStatus::Exited(_, code) if code == errno => {
-                Ok(Provoked { error: io::Error::from_raw_os_error(code), syscall: "keyctl" })
+                Ok(Provoked::new("keyctl", io::Error::from_raw_os_error(code)))
             }
             other => bail!("the filter did not refuse: {other:?}"),
         },

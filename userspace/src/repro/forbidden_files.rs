@@ -87,7 +87,7 @@ pub(super) fn hidden(_: &str) -> anyhow::Result<Provoked> {
         }
         ForkResult::Parent { child } => match nix::sys::wait::waitpid(child, None).context("cannot wait")? {
             nix::sys::wait::WaitStatus::Exited(_, code) if code != 0 => {
-                Ok(Provoked { error: io::Error::from_raw_os_error(code), syscall: "openat" })
+                Ok(Provoked::new("openat", io::Error::from_raw_os_error(code)))
             }
             other => bail!("nothing was hidden: {other:?}"),
         },
@@ -129,7 +129,7 @@ fn told(result: io::Result<()>, syscall: &'static str) -> anyhow::Result<Provoke
     match result {
         Err(error) => {
             std::thread::sleep(super::LINGER);
-            Ok(Provoked { error, syscall })
+            Ok(Provoked::new(syscall, error))
         }
         Ok(()) => bail!("{syscall} was not refused"),
     }

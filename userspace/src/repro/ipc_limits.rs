@@ -1,11 +1,11 @@
 //! Lowers a limit of System V or POSIX objects in an IPC namespace of its own, and goes over it.
 
-use super::{LINGER, Provoked};
-use anyhow::{Context, bail};
+use super::{Provoked, result};
+use anyhow::Context;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{Gid, Uid, setresgid, setresuid};
-use std::{fs, io, thread};
+use std::fs;
 
 const MODE: i32 = 0o600;
 /// An id far from what distributions and user namespaces hand out.
@@ -15,15 +15,6 @@ fn namespace(file: &str, value: &str) -> anyhow::Result<()> {
     unshare(CloneFlags::CLONE_NEWIPC).context("cannot make an IPC namespace")?;
     let path = format!("/proc/sys/{file}");
     fs::write(&path, value).with_context(|| format!("cannot write {path}"))
-}
-
-fn refused(result: i64, syscall: &'static str) -> anyhow::Result<Provoked> {
-    let error = io::Error::last_os_error();
-    if result >= 0 {
-        bail!("{syscall} was not refused");
-    }
-    thread::sleep(LINGER);
-    Ok(Provoked { error, syscall })
 }
 
 pub(super) fn semaphores(variant: &str) -> anyhow::Result<Provoked> {
@@ -40,14 +31,14 @@ pub(super) fn semaphores(variant: &str) -> anyhow::Result<Provoked> {
             "operations" => {
                 let set = libc::semget(libc::IPC_PRIVATE, 1, MODE);
                 let mut operations = [libc::sembuf { sem_num: 0, sem_op: 1, sem_flg: 0 }; 3];
-                refused(i64::from(libc::semop(set, operations.as_mut_ptr(), 3)), "semop")
+                Provoked::by("semop", move || result(i64::from(libc::semop(set, operations.as_mut_ptr(), 3))))
             }
             "semaphores" | "set-size" => {
-                refused(i64::from(libc::semget(libc::IPC_PRIVATE, 11, MODE)), "semget")
+                Provoked::by("semget", || result(i64::from(libc::semget(libc::IPC_PRIVATE, 11, MODE))))
             }
             _ => {
                 libc::semget(libc::IPC_PRIVATE, 1, MODE);
-                refused(i64::from(libc::semget(libc::IPC_PRIVATE, 1, MODE)), "semget")
+                Provoked::by("semget", || result(i64::from(libc::semget(libc::IPC_PRIVATE, 1, MODE))))
             }
         }
     }
@@ -65,7 +56,7 @@ pub(super) fn segments(variant: &str) -> anyhow::Result<Provoked> {
         if variant == "segments" {
             libc::shmget(libc::IPC_PRIVATE, size, MODE);
         }
-        refused(i64::from(libc::shmget(libc::IPC_PRIVATE, size, MODE)), "shmget")
+        Provoked::by("shmget", move || result(i64::from(libc::shmget(libc::IPC_PRIVATE, size, MODE))))
     }
 }
 
@@ -79,10 +70,12 @@ pub(super) fn queues(variant: &str) -> anyhow::Result<Provoked> {
     unsafe {
         let queue = libc::msgget(libc::IPC_PRIVATE, MODE);
         if variant == "queues" {
-            return refused(i64::from(libc::msgget(libc::IPC_PRIVATE, MODE)), "msgget");
+            return Provoked::by("msgget", || result(i64::from(libc::msgget(libc::IPC_PRIVATE, MODE))));
         }
         let message = [1_u64; 32];
-        refused(i64::from(libc::msgsnd(queue, message.as_ptr().cast(), 100, libc::IPC_NOWAIT)), "msgsnd")
+        Provoked::by("msgsnd", move || {
+            result(i64::from(libc::msgsnd(queue, message.as_ptr().cast(), 100, libc::IPC_NOWAIT)))
+        })
     }
 }
 
@@ -117,20 +110,20 @@ pub(super) fn posix_queues(variant: &str) -> anyhow::Result<Provoked> {
     };
     namespace(file, value)?;
     become_ordinary()?;
-    let result = match variant {
-        "size" => open_queue(c"a", 1, 65_536),
+    let (name, messages, size) = match variant {
+        "size" => (c"a", 1, 65_536),
         "queues" => {
             open_queue(c"a", 1, 128);
-            open_queue(c"b", 1, 128)
+            (c"b", 1, 128)
         }
-        _ => open_queue(c"a", 1000, 128),
+        _ => (c"a", 1000, 128),
     };
-    refused(result, "mq_open")
+    Provoked::by("mq_open", move || result(open_queue(name, messages, size)))
 }
 
 pub(super) fn posix_bytes(_: &str) -> anyhow::Result<Provoked> {
     unshare(CloneFlags::CLONE_NEWIPC).context("cannot make an IPC namespace")?;
     setrlimit(Resource::RLIMIT_MSGQUEUE, 1000, 1000).context("cannot lower RLIMIT_MSGQUEUE")?;
     become_ordinary()?;
-    refused(open_queue(c"a", 10, 8192), "mq_open")
+    Provoked::by("mq_open", || result(open_queue(c"a", 10, 8192)))
 }

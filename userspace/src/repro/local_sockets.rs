@@ -42,7 +42,7 @@ fn refused<T>(result: io::Result<()>, syscall: &'static str, held: T) -> anyhow:
         Err(error) => {
             std::thread::sleep(LINGER);
             drop(held);
-            Ok(Provoked { error, syscall })
+            Ok(Provoked::new(syscall, error))
         }
     }
 }

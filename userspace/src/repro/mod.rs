@@ -3,6 +3,7 @@
 //! A fault provokes the real kernel refusal in a place of its own (a private namespace, a cgroup it made),
 //! never by lowering a limit that others live under.
 
+mod children;
 mod crowd_user;
 mod empty_cpuset;
 mod fill_cgroup;
@@ -12,6 +13,7 @@ mod fill_mounts;
 mod filter;
 mod forbidden_files;
 mod hierarchy;
+mod hold;
 mod ipc_limits;
 mod local_sockets;
 mod nest_namespaces;
@@ -19,6 +21,7 @@ mod own_limits;
 mod own_network;
 mod privileges;
 mod programs;
+mod prove;
 mod refuse_files;
 mod refuse_mounts;
 mod refused_cgroups;
@@ -27,6 +30,9 @@ mod sockets;
 mod touch_mapping;
 mod use_up_namespaces;
 mod watch_limits;
+
+pub use hold::provoke_and_stay;
+pub use prove::Holder;
 
 use crate::causes::{Cause, Fault};
 use std::io;
@@ -37,11 +43,36 @@ use std::time::Duration;
 const LINGER: Duration = Duration::from_secs(1);
 
 /// What came of a fault.
-#[derive(Debug)]
 pub struct Provoked {
     /// The refusal the kernel gave, as the system call reported it.
     pub error: io::Error,
     pub syscall: &'static str,
+    /// The same call once more, in the same place; `None` where the fault is over with its refusal.
+    again: Option<Again>,
+}
+
+type Again = Box<dyn FnMut() -> io::Result<()>>;
+
+impl Provoked {
+    fn new(syscall: &'static str, error: io::Error) -> Self {
+        Self { error, syscall, again: None }
+    }
+
+    /// Makes a call that must be refused, and keeps it: once its limit is higher it can be made again.
+    fn by(syscall: &'static str, mut call: impl FnMut() -> io::Result<()> + 'static) -> anyhow::Result<Self> {
+        match call() {
+            Ok(()) => anyhow::bail!("{syscall} was not refused"),
+            Err(error) => {
+                std::thread::sleep(LINGER);
+                Ok(Self { error, syscall, again: Some(Box::new(call)) })
+            }
+        }
+    }
+}
+
+/// The result of a call of the C library: negative with an errno, or good.
+fn result(of: i64) -> io::Result<()> {
+    if of < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Provokes one variant of a fault.
@@ -142,6 +173,8 @@ const ACTIONS: &[(&str, Action)] = &[
     ("overlay-upper-read-only", refuse_mounts::overlay_read_only),
     ("overlay-upper-unsupported", refuse_mounts::overlay_unsupported),
     ("overlay-work-elsewhere", refuse_mounts::overlay_elsewhere),
+    ("full-device", refuse_files::full_device),
+    ("swap-unusable", refuse_files::swap),
     ("path-too-long", refuse_files::too_long),
     ("pivot-root-refused", refuse_mounts::pivot),
     ("protected-files", refuse_files::protected),
@@ -154,6 +187,7 @@ const ACTIONS: &[(&str, Action)] = &[
     ("text-busy", programs::busy),
     ("inotify-max-user-instances", watch_limits::instances),
     ("inotify-max-user-watches", watch_limits::watches),
+    ("kernel-made-files", refuse_files::kernel_made),
     ("kernel-msg", ipc_limits::queues),
     ("kernel-sem", ipc_limits::semaphores),
     ("kernel-shm", ipc_limits::segments),
@@ -175,10 +209,6 @@ const ACTIONS: &[(&str, Action)] = &[
     ("struct-too-new", refused_namespaces::provoke),
     ("task-not-alone", refused_namespaces::provoke),
     ("userns-creator", refused_namespaces::provoke),
-    ("sticky-folder", forbidden_files::sticky),
-    ("sysctl-owner", forbidden_files::sysctl),
-    ("sysctl-value", forbidden_files::sysctl_value),
-    ("text-busy", programs::busy),
 ];
 
 /// Provokes a cause's fault in this process and its children. Call it in a process that may be thrown

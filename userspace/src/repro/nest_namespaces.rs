@@ -21,7 +21,7 @@ pub(super) fn provoke(variant: &str) -> anyhow::Result<Provoked> {
         if let Err(error) = enter_user_namespace() {
             let errno = error.downcast_ref::<Errno>().copied();
             return match errno {
-                Some(Errno::ENOSPC) => Ok(Provoked { error: Errno::ENOSPC.into(), syscall: "unshare" }),
+                Some(Errno::ENOSPC) => Ok(Provoked::new("unshare", Errno::ENOSPC.into())),
                 _ => Err(error),
             };
         }
@@ -32,7 +32,7 @@ pub(super) fn provoke(variant: &str) -> anyhow::Result<Provoked> {
 /// Only a child is in the new pid namespace, so each level is a process.
 fn pids(depth: usize) -> anyhow::Result<Provoked> {
     match unshare(CloneFlags::CLONE_NEWPID) {
-        Err(Errno::ENOSPC) => return Ok(Provoked { error: Errno::ENOSPC.into(), syscall: "unshare" }),
+        Err(Errno::ENOSPC) => return Ok(Provoked::new("unshare", Errno::ENOSPC.into())),
         done => done.context("cannot make a pid namespace (CAP_SYS_ADMIN is needed)")?,
     }
     if depth == MOST {
@@ -50,7 +50,7 @@ fn pids(depth: usize) -> anyhow::Result<Provoked> {
         }
         ForkResult::Parent { child } => match waitpid(child, None).context("cannot wait for the child")? {
             WaitStatus::Exited(_, libc::ENOSPC) => {
-                Ok(Provoked { error: io::Error::from_raw_os_error(libc::ENOSPC), syscall: "unshare" })
+                Ok(Provoked::new("unshare", io::Error::from_raw_os_error(libc::ENOSPC)))
             }
             other => bail!("nesting ended otherwise: {other:?}"),
         },

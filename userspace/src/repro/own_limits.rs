@@ -1,6 +1,6 @@
 //! Lowers a resource limit of this very process, gives up what exempts from it, and goes over it.
 
-use super::{LINGER, Provoked};
+use super::{LINGER, Provoked, result};
 use anyhow::{Context, bail};
 use nix::sys::resource::{Resource, setrlimit};
 use std::{io, ptr, thread};
@@ -16,7 +16,7 @@ fn refused(result: i64, syscall: &'static str, what: &str) -> anyhow::Result<Pro
         bail!("{what} was not refused");
     }
     thread::sleep(LINGER);
-    Ok(Provoked { error, syscall })
+    Ok(Provoked::new(syscall, error))
 }
 
 fn lower(resource: Resource, to: u64) -> anyhow::Result<()> {
@@ -49,18 +49,18 @@ pub(super) fn descriptors(variant: &str) -> anyhow::Result<Provoked> {
     lower(Resource::RLIMIT_NOFILE, 64)?;
     if variant == "dup2" {
         // SAFETY: numbers only; nothing is opened.
-        return refused(i64::from(unsafe { libc::dup2(0, 100) }), "dup2", "descriptor 100");
+        return Provoked::by("dup2", || result(i64::from(unsafe { libc::dup2(0, 100) })));
     }
-    loop {
-        // SAFETY: a constant path; the descriptors go with the process.
-        let fd = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY) };
-        if fd < 0 {
-            return refused(-1, "openat", "");
+    Provoked::by("openat", || {
+        // What became free meanwhile is taken first: only a descriptor past the limit tells.
+        loop {
+            // SAFETY: a constant path; the descriptors go with the process.
+            let fd = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY) };
+            if !(0..64).contains(&fd) {
+                return result(i64::from(fd));
+            }
         }
-        if fd > 64 {
-            bail!("RLIMIT_NOFILE = 64 did not refuse descriptor {fd}");
-        }
-    }
+    })
 }
 
 pub(super) fn highest_descriptors(_: &str) -> anyhow::Result<Provoked> {
@@ -77,12 +77,10 @@ pub(super) fn raise(_: &str) -> anyhow::Result<Provoked> {
     lower(Resource::RLIMIT_CORE, 0)?;
     give_up(CAP_SYS_RESOURCE)?;
     let more = libc::rlimit { rlim_cur: 0, rlim_max: 4096 };
-    // SAFETY: a whole structure that lives through the call.
-    refused(
-        i64::from(unsafe { libc::setrlimit(libc::RLIMIT_CORE, &more) }),
-        "prlimit64",
-        "a higher hard limit",
-    )
+    Provoked::by("prlimit64", move || {
+        // SAFETY: a whole structure that lives through the call.
+        result(i64::from(unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const more) }))
+    })
 }
 
 /// New anonymous memory; the error of mmap(2) as a negative number.
@@ -95,12 +93,12 @@ fn map(size: usize, protection: i32, flags: i32) -> i64 {
 
 pub(super) fn address_space(_: &str) -> anyhow::Result<Provoked> {
     lower(Resource::RLIMIT_AS, 64 * MIB as u64)?;
-    refused(map(1 << 36, libc::PROT_READ, 0), "mmap", "a mapping above RLIMIT_AS")
+    Provoked::by("mmap", || result(map(96 * MIB, libc::PROT_READ, 0)))
 }
 
 pub(super) fn data(_: &str) -> anyhow::Result<Provoked> {
     lower(Resource::RLIMIT_DATA, 64 * MIB as u64)?;
-    refused(map(1 << 36, libc::PROT_READ | libc::PROT_WRITE, 0), "mmap", "memory above RLIMIT_DATA")
+    Provoked::by("mmap", || result(map(96 * MIB, libc::PROT_READ | libc::PROT_WRITE, 0)))
 }
 
 pub(super) fn locked(variant: &str) -> anyhow::Result<Provoked> {
@@ -108,11 +106,7 @@ pub(super) fn locked(variant: &str) -> anyhow::Result<Provoked> {
     lower(Resource::RLIMIT_MEMLOCK, if variant == "zero" { 0 } else { 4096 })?;
     give_up(CAP_IPC_LOCK)?;
     // SAFETY: the mapping made above.
-    refused(
-        i64::from(unsafe { libc::mlock(at as *const libc::c_void, MIB) }),
-        "mlock",
-        "memory above RLIMIT_MEMLOCK",
-    )
+    Provoked::by("mlock", move || result(i64::from(unsafe { libc::mlock(at as *const libc::c_void, MIB) })))
 }
 
 /// Neighbours with the same protection would become one mapping, so every second one differs.
@@ -149,16 +143,15 @@ pub(super) fn signals(_: &str) -> anyhow::Result<Provoked> {
         let mut all = std::mem::zeroed();
         libc::sigfillset(&mut all);
         libc::sigprocmask(libc::SIG_BLOCK, &all, ptr::null_mut());
-        let value = libc::sigval { sival_ptr: ptr::null_mut() };
-        let mut sent = 0;
-        for _ in 0..2 {
-            sent = libc::sigqueue(libc::getpid(), libc::SIGRTMIN() + 1, value);
-            if sent != 0 {
-                break;
-            }
-        }
-        refused(i64::from(sent), "rt_sigqueueinfo", "a queued signal")
     }
+    let send = || {
+        let value = libc::sigval { sival_ptr: ptr::null_mut() };
+        // SAFETY: to this process itself, in which the signal is blocked.
+        result(i64::from(unsafe { libc::sigqueue(libc::getpid(), libc::SIGRTMIN() + 1, value) }))
+    };
+    // Whoever has none queued yet may queue one.
+    let _ = send();
+    Provoked::by("rt_sigqueueinfo", send)
 }
 
 pub(super) fn sealed(variant: &str) -> anyhow::Result<Provoked> {

@@ -49,7 +49,7 @@ fn refused<T>(result: io::Result<()>, syscall: &'static str, held: T) -> anyhow:
         Err(error) => {
             std::thread::sleep(LINGER);
             drop(held);
-            Ok(Provoked { error, syscall })
+            Ok(Provoked::new(syscall, error))
         }
     }
 }
@@ -72,7 +72,7 @@ pub(super) fn bind_low_port(variant: &str) -> anyhow::Result<Provoked> {
     setresgid(gid, gid, gid)?;
     setresuid(uid, uid, uid)?;
     let own = socket(libc::AF_INET, kind(variant), 0)?;
-    refused(sockets::bind(&own, &internet(Ipv4Addr::UNSPECIFIED, 80)), "bind", own)
+    Provoked::by("bind", move || sockets::bind(&own, &internet(Ipv4Addr::UNSPECIFIED, 80)))
 }
 
 pub(super) fn bind_elsewhere(_: &str) -> anyhow::Result<Provoked> {
@@ -88,7 +88,16 @@ pub(super) fn without_ipv6(variant: &str) -> anyhow::Result<Provoked> {
     let at = internet(Ipv6Addr::LOCALHOST, 8080);
     match variant {
         "connect" => refused(sockets::connect(&own, &at), "connect", own),
-        _ => refused(sockets::bind(&own, &at), "bind", own),
+        _ => Provoked::by("bind", move || sockets::bind(&own, &at)),
+    }
+}
+
+/// A call that takes a local port.
+fn ask(socket: &OwnedFd, syscall: &str) -> io::Result<()> {
+    match syscall {
+        "sendto" => sockets::send(socket, b"x", &internet(LOCALHOST, 9)),
+        "bind" => sockets::bind(socket, &internet(LOCALHOST, 0)),
+        _ => sockets::connect(socket, &internet(LOCALHOST, 80)),
     }
 }
 
@@ -106,19 +115,18 @@ pub(super) fn use_up_ports(variant: &str) -> anyhow::Result<Provoked> {
     };
     for _ in 0..MOST {
         let next = socket(libc::AF_INET, kind, 0)?;
-        let done = match syscall {
-            "sendto" => sockets::send(&next, b"x", &internet(LOCALHOST, 9)),
-            "bind" => sockets::bind(&next, &internet(LOCALHOST, 0)),
-            _ => sockets::connect(&next, &internet(LOCALHOST, 80)),
-        };
-        // UDP hears of closed ports from the next call.
-        if done.as_ref().is_err_and(|e| e.raw_os_error() != Some(libc::ECONNREFUSED)) {
-            held.push(next);
-            return refused(done, syscall, (held, listener));
-        }
+        let done = ask(&next, syscall);
         held.push(next);
+        // UDP hears of closed ports from the next call.
+        if done.is_err_and(|e| e.raw_os_error() != Some(libc::ECONNREFUSED)) {
+            break;
+        }
     }
-    bail!("four ports were enough for {MOST} sockets")
+    let last = held.pop().context("no socket was made")?;
+    Provoked::by(syscall, move || {
+        let _held = (&held, &listener);
+        ask(&last, syscall)
+    })
 }
 
 pub(super) fn reach_nowhere(variant: &str) -> anyhow::Result<Provoked> {
@@ -234,7 +242,7 @@ pub(super) fn without_net_raw(variant: &str) -> anyhow::Result<Provoked> {
 pub(super) fn ping(_: &str) -> anyhow::Result<Provoked> {
     enter()?;
     set("net.ipv4.ping_group_range", "1 0")?;
-    refused(socket(libc::AF_INET, DGRAM, libc::IPPROTO_ICMP).map(drop), "socket", ())
+    Provoked::by("socket", || socket(libc::AF_INET, DGRAM, libc::IPPROTO_ICMP).map(drop))
 }
 
 pub(super) fn set_guarded_option(variant: &str) -> anyhow::Result<Provoked> {
@@ -255,7 +263,7 @@ pub(super) fn join_groups(_: &str) -> anyhow::Result<Provoked> {
     set("net.ipv4.igmp_max_memberships", "1")?;
     let own = socket(libc::AF_INET, DGRAM, 0)?;
     join(&own, 1)?;
-    refused(join(&own, 2), "setsockopt", own)
+    Provoked::by("setsockopt", move || join(&own, 2))
 }
 
 /// Control data that is longer than the machine's own `net.core.optmem_max`.

@@ -85,7 +85,7 @@ pub(super) fn outside(_: &str) -> anyhow::Result<Provoked> {
     match std::fs::File::open("/proc/self/status") {
         Err(error) => {
             std::thread::sleep(super::LINGER);
-            Ok(Provoked { error, syscall: "openat" })
+            Ok(Provoked::new("openat", error))
         }
         Ok(_) => bail!("Landlock did not refuse"),
     }
@@ -151,5 +151,5 @@ fn refused(result: libc::c_long, syscall: &'static str) -> anyhow::Result<Provok
         bail!("{syscall} was not refused");
     }
     std::thread::sleep(super::LINGER);
-    Ok(Provoked { error, syscall })
+    Ok(Provoked::new(syscall, error))
 }

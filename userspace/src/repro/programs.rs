@@ -95,7 +95,7 @@ pub(super) fn busy(variant: &str) -> anyhow::Result<Provoked> {
     stop(child.id(), libc::SIGKILL);
     let _ = child.wait();
     match result {
-        Err(error) => Ok(Provoked { error, syscall: "openat" }),
+        Err(error) => Ok(Provoked::new("openat", error)),
         Ok(_) => bail!("the copy was not running any more"),
     }
 }
@@ -107,9 +107,18 @@ pub(super) fn without_its_user(variant: &str) -> anyhow::Result<Provoked> {
     own_tmpfs(&dir, flags)?;
     let copy = dir.join("program");
     fs::copy("/proc/self/exe", &copy).context("cannot copy this program")?;
-    fs::set_permissions(&copy, Permissions::from_mode(0o4755))?;
+    if variant == "group" {
+        // The user stays nobody's, the group is root's.
+        fs::set_permissions(&copy, Permissions::from_mode(0o2755))?;
+    } else {
+        fs::set_permissions(&copy, Permissions::from_mode(0o4755))?;
+    }
     let mut command = std::process::Command::new(&copy);
-    command.arg("--version").stdout(std::process::Stdio::null()).uid(super::privileges::USER);
+    command
+        .arg("--version")
+        .stdout(std::process::Stdio::null())
+        .uid(super::privileges::USER)
+        .gid(super::privileges::USER);
     if variant != "nosuid" {
         let promise = || match super::privileges::promise() {
             Ok(()) => Ok(()),
@@ -122,7 +131,7 @@ pub(super) fn without_its_user(variant: &str) -> anyhow::Result<Provoked> {
     if !ended.success() {
         bail!("the copy ended with {ended}");
     }
-    Ok(Provoked { error: io::Error::other("its set-user-ID bit had no effect"), syscall: "execve" })
+    Ok(Provoked::new("execve", io::Error::other("its set-user-ID bit had no effect")))
 }
 
 fn stop(pid: u32, signal: i32) {
@@ -161,7 +170,7 @@ fn start(path: &Path, arguments: &[String]) -> anyhow::Result<Provoked> {
     if let Some(dir) = path.parent() {
         let _ = fs::remove_dir_all(dir);
     }
-    Ok(Provoked { error, syscall: "execve" })
+    Ok(Provoked::new("execve", error))
 }
 
 /// `EM_X86_64` or `EM_AARCH64` (elf.h).

@@ -110,3 +110,29 @@ pub(super) fn no_device(_: &str) -> anyhow::Result<Provoked> {
         "mount",
     )
 }
+
+/// Names in file systems whose files the kernel makes.
+pub(super) fn kernel_made(variant: &str) -> anyhow::Result<Provoked> {
+    match variant {
+        "create" => refused(
+            OpenOptions::new().write(true).create(true).truncate(false).open("/sys/kernel/new"),
+            "openat",
+        ),
+        "unlink" => refused(fs::remove_file("/proc/self/status"), "unlink"),
+        _ => refused(fs::create_dir("/proc/new"), "mkdir"),
+    }
+}
+
+/// A file that has no blocks to swap to.
+pub(super) fn swap(_: &str) -> anyhow::Result<Provoked> {
+    sandbox()?;
+    fs::write("file", [0; 65_536]).context("cannot create a file")?;
+    // SAFETY: a constant path.
+    let rc = unsafe { libc::swapon(c"file".as_ptr(), 0) };
+    refused(if rc < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }, "swapon")
+}
+
+pub(super) fn full_device(_: &str) -> anyhow::Result<Provoked> {
+    let mut full = OpenOptions::new().write(true).open("/dev/full").context("cannot open /dev/full")?;
+    refused(full.write(b"x"), "write")
+}

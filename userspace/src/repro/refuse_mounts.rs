@@ -37,7 +37,7 @@ pub(super) fn refused<T>(result: io::Result<T>, syscall: &'static str) -> anyhow
     match result {
         Err(error) => {
             std::thread::sleep(super::LINGER);
-            Ok(Provoked { error, syscall })
+            Ok(Provoked::new(syscall, error))
         }
         Ok(_) => bail!("{syscall} was not refused"),
     }

@@ -57,7 +57,7 @@ pub(super) fn provoke(variant: &str) -> anyhow::Result<Provoked> {
 fn refused<T>(syscall: &'static str, outcome: io::Result<T>) -> anyhow::Result<Provoked> {
     let Err(error) = outcome else { bail!("{syscall} was not refused") };
     std::thread::sleep(LINGER);
-    Ok(Provoked { error, syscall })
+    Ok(Provoked::new(syscall, error))
 }
 
 /// A cgroup of version 2, removed with all below it.

@@ -113,7 +113,7 @@ fn ids(variant: &str) -> anyhow::Result<Provoked> {
 fn refused<T>(syscall: &'static str, outcome: nix::Result<T>) -> anyhow::Result<Provoked> {
     let Err(errno) = outcome else { bail!("{syscall} was not refused") };
     std::thread::sleep(LINGER);
-    Ok(Provoked { error: errno.into(), syscall })
+    Ok(Provoked::new(syscall, errno.into()))
 }
 
 fn become_nobody() -> anyhow::Result<()> {
@@ -136,7 +136,7 @@ fn setns(target: &File, kind: libc::c_int) -> anyhow::Result<Provoked> {
 fn wrote(file: &str, text: &str) -> anyhow::Result<Provoked> {
     let Err(error) = fs::write(file, text) else { bail!("{file} took {text:?}") };
     std::thread::sleep(LINGER);
-    Ok(Provoked { error, syscall: "write" })
+    Ok(Provoked::new("write", error))
 }
 
 fn clone(flags: u64) -> anyhow::Result<Provoked> {
@@ -210,5 +210,5 @@ fn huge_pages() -> anyhow::Result<Provoked> {
     }
     let error = io::Error::last_os_error();
     std::thread::sleep(LINGER);
-    Ok(Provoked { error, syscall: "mmap" })
+    Ok(Provoked::new("mmap", error))
 }

@@ -36,7 +36,7 @@ pub(super) fn provoke(variant: &str) -> anyhow::Result<Provoked> {
             WaitStatus::Signaled(_, Signal::SIGBUS, _) => {
                 // The mount namespace, with the full tmpfs in it, is this process's too.
                 std::thread::sleep(super::LINGER);
-                Ok(Provoked { error: io::Error::other("bus error (SIGBUS)"), syscall: "touching a page" })
+                Ok(Provoked::new("touching a page", io::Error::other("bus error (SIGBUS)")))
             }
             other => bail!("every page could be had: {other:?}"),
         },

@@ -3,7 +3,7 @@
 use super::Provoked;
 use anyhow::Context;
 use nix::sched::{CloneFlags, unshare};
-use std::{fs, io};
+use std::fs;
 
 pub(super) fn provoke(variant: &str) -> anyhow::Result<Provoked> {
     let ancestor = variant == "ancestor";
@@ -24,10 +24,7 @@ pub(super) fn provoke(variant: &str) -> anyhow::Result<Provoked> {
         // The limit stays one level up, where the file inside does not show it.
         enter_user_namespace()?;
     }
-    match unshare(flag) {
-        Err(errno) => Ok(Provoked { error: io::Error::from(errno), syscall: "unshare" }),
-        Ok(()) => anyhow::bail!("{file} = 0 did not refuse a namespace"),
-    }
+    Provoked::by("unshare", move || Ok(unshare(flag)?))
 }
 
 /// A user namespace in which this process is root.

@@ -1,23 +1,14 @@
 //! Lowers a limit of inotify in a user namespace of its own, and watches more.
 
 use super::use_up_namespaces::enter_user_namespace;
-use super::{LINGER, Provoked};
-use anyhow::{Context, bail};
-use std::{fs, io, thread};
+use super::{Provoked, result};
+use anyhow::Context;
+use std::fs;
 
 fn lower(file: &str) -> anyhow::Result<()> {
     enter_user_namespace()?;
     let path = format!("/proc/sys/user/{file}");
     fs::write(&path, "1").with_context(|| format!("cannot write {path}"))
-}
-
-fn refused(result: i32, syscall: &'static str) -> anyhow::Result<Provoked> {
-    let error = io::Error::last_os_error();
-    if result >= 0 {
-        bail!("{syscall} was not refused");
-    }
-    thread::sleep(LINGER);
-    Ok(Provoked { error, syscall })
 }
 
 pub(super) fn instances(variant: &str) -> anyhow::Result<Provoked> {
@@ -27,10 +18,9 @@ pub(super) fn instances(variant: &str) -> anyhow::Result<Provoked> {
         enter_user_namespace()?;
     }
     // SAFETY: no arguments but flags; the descriptors go with the process.
-    unsafe {
-        libc::inotify_init1(0);
-        refused(libc::inotify_init1(0), "inotify_init1")
-    }
+    let make = || result(i64::from(unsafe { libc::inotify_init1(0) }));
+    make().context("the first instance was refused")?;
+    Provoked::by("inotify_init1", make)
 }
 
 pub(super) fn watches(_: &str) -> anyhow::Result<Provoked> {
@@ -39,6 +29,8 @@ pub(super) fn watches(_: &str) -> anyhow::Result<Provoked> {
     unsafe {
         let fd = libc::inotify_init1(0);
         libc::inotify_add_watch(fd, c"/".as_ptr(), libc::IN_CREATE);
-        refused(libc::inotify_add_watch(fd, c"/proc".as_ptr(), libc::IN_CREATE), "inotify_add_watch")
+        Provoked::by("inotify_add_watch", move || {
+            result(i64::from(libc::inotify_add_watch(fd, c"/proc".as_ptr(), libc::IN_CREATE)))
+        })
     }
 }

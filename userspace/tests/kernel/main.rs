@@ -19,6 +19,7 @@ mod killed;
 mod machine;
 mod mount_max;
 mod places;
+mod proving;
 mod seccomp;
 mod short_lived;
 mod silent;

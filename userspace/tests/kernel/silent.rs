@@ -135,7 +135,8 @@ fn a_command_that_the_kernel_ends_for_its_processor_time_is_told() {
 #[test]
 fn a_set_user_id_bit_without_effect_is_its_own_proof() {
     let Some(bench) = Bench::open() else { return };
-    for (variant, knob) in [("no-new-privs", "no_new_privs"), ("nosuid", "nosuid")] {
+    for (variant, knob) in [("no-new-privs", "no_new_privs"), ("nosuid", "nosuid"), ("group", "no_new_privs")]
+    {
         let answer = bench.json(1, &["repro", "set-user-id-ignored", "--variant", variant, "--json"]);
         let f = finding(&answer);
         assert_eq!(

@@ -43,6 +43,8 @@ const FIELDS: &[Row] = &[
     (EXEC, "linux_binprm", "file", Pointer("file"), |o| &mut o.bprm_file),
     (EXEC, "linux_binprm", "filename", Text, |o| &mut o.bprm_filename),
     (EXEC, "inode", "i_uid.val", Int(4), |o| &mut o.inode_uid),
+    (EXEC, "inode", "i_gid.val", Int(4), |o| &mut o.inode_gid),
+    (EXEC, "cred", "egid.val", Int(4), |o| &mut o.cred_egid),
     (EXEC, "file", "f_path.mnt", Pointer("vfsmount"), |o| &mut o.file_mount),
     (EXEC, "vfsmount", "mnt_flags", Int(4), |o| &mut o.mount_flags),
     // Of `atomic_long_t`, which is a structure without a name.

@@ -56,6 +56,7 @@ impl Decoder {
             euid: record.euid,
             no_new_privs: record.no_new_privs == 1,
             nosuid: record.nosuid == 1,
+            of_group: record.of_group == 1,
         };
         Failure {
             time: self.stamp(record.header.time_ns),
@@ -100,11 +101,12 @@ fn process(of: &Party, without_call: bool) -> Killer {
 }
 
 fn fault(signal: String, record: &Signal) -> FailureKind {
-    let bus = record.signal == libc::SIGBUS as u32;
+    let is = |number: i32| record.signal == number as u32;
+    let (bus, sys) = (is(libc::SIGBUS), is(libc::SIGSYS));
     FailureKind::Fault {
-        code: code(bus, record.code as i32),
+        code: if bus || sys { code(bus, record.code as i32) } else { "by the kernel".into() },
         address: bus.then_some(record.address),
-        syscall: (!bus).then(|| interest::name(record.syscall, Abi::Native)),
+        syscall: sys.then(|| interest::name(record.syscall, Abi::Native)),
         signal,
     }
 }

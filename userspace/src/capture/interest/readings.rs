@@ -55,6 +55,8 @@ pub(super) const LIMIT_READINGS: &[(&[&str], u32)] = &[
             "writev",
             "pwritev",
             "pwritev2",
+            "read",
+            "pread64",
             "fallocate",
             "ftruncate",
             "sendfile",

@@ -23,7 +23,7 @@ const SWITCHES: &[(&[&str], &[i32], &[&str])] = &[
     ),
     (&["mmap", "mremap"], &[EPERM], &["vm.mmap_min_addr"]),
     (
-        &["mmap", "mremap", "mprotect", "clone", "clone3", "fork", "vfork"],
+        &["mmap", "mremap", "mprotect", "clone", "clone3", "fork", "vfork", "shmget"],
         &[ENOMEM],
         &["vm.overcommit_memory"],
     ),

@@ -143,7 +143,8 @@ pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
     let opens_directly = look.errno == Errno::EINVAL && look.call.starts_with("open") && !family;
     // A quota of a project may say it too.
     let full = look.errno == Errno::ENOSPC && !family && super::objects::of(failure).is_some();
-    if !(family || opens_directly || full || FILES.contains(&look.errno.0)) {
+    let swap = look.call == "swapon";
+    if !(family || opens_directly || full || swap || FILES.contains(&look.errno.0)) {
         return;
     }
     let Some(held) = Held::of(look, failure) else { return };
@@ -152,7 +153,7 @@ pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
     if look.errno == Errno::EACCES {
         places.extend(link(&held, look, failure));
     }
-    if matches!(look.errno.0, libc::EIO | libc::EUCLEAN | libc::EBADMSG) && !family {
+    if swap || matches!(look.errno.0, libc::EIO | libc::EUCLEAN | libc::EBADMSG) && !family {
         let said = said::lines(failure.time.mono_ns);
         out.facts.push(Fact::Mounting(Mounting {
             said,

@@ -34,7 +34,8 @@ pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
     // A file of procfs takes a word and may refuse it: the errno then is about the file.
     let written = look.call.starts_with("write") || look.call.starts_with("pwrite");
     let of_word = written && [Errno::EINVAL, Errno::ENOENT, Errno(libc::ERANGE)].contains(&look.errno);
-    let absent = look.errno == Errno::ENOENT && (exec || look.call.starts_with("open"));
+    let makes = ["open", "creat", "mkdir", "mknod", "symlink"].iter().any(|call| look.call.starts_with(call));
+    let absent = look.errno == Errno::ENOENT && (exec || makes);
     if !(of_object || of_word || absent || exec) {
         return;
     }

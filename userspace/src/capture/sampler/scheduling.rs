@@ -77,17 +77,22 @@ pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
     }
 }
 
-/// The mask, read from the memory of the caller, who is still in front of its answer or a little past it.
+/// The mask that was asked for.
 fn mask(failure: &Failure) -> Option<String> {
     let (size, address) = (failure.number_arg("cpusetsize")? as usize, failure.number_arg("mask")?);
-    let mut bytes = vec![0_u8; size.min(MOST_BYTES)];
+    memory(failure, address, size.min(MOST_BYTES)).map(|bytes| numbers(&bytes))
+}
+
+/// The memory of the caller, who is still in front of its answer or a little past it.
+fn memory(failure: &Failure, address: u64, size: usize) -> Option<Vec<u8>> {
+    let mut bytes = vec![0_u8; size];
     let local = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
     let remote = libc::iovec { iov_base: address as *mut libc::c_void, iov_len: bytes.len() };
     // SAFETY: one buffer of ours with its length; the other address is the kernel's to check.
     let read = unsafe {
         libc::process_vm_readv(failure.task.pid as i32, &raw const local, 1, &raw const remote, 1, 0)
     };
-    (read == bytes.len() as isize).then(|| numbers(&bytes))
+    (read == bytes.len() as isize).then_some(bytes)
 }
 
 /// The set bits, as a list.

@@ -18,6 +18,8 @@ const SWITCHES: &[Row] = &[
     (&["init_module", "finit_module", "delete_module"], &[libc::EPERM], &["kernel/modules_disabled"]),
     (&["kexec_load", "kexec_file_load"], &[libc::EPERM], &["kernel/kexec_load_disabled"]),
     (&["ioctl"], &[libc::EIO], &["dev/tty/legacy_tiocsti"]),
+    (&["fcntl", "fcntl64"], &[libc::EINVAL], &["fs/leases-enable", "fs/dir-notify-enable"]),
+    (&["shmget"], &[libc::EPERM], &["vm/hugetlb_shm_group"]),
     (&["setgroups", "setgroups32"], &[libc::EPERM], &[]),
 ];
 

@@ -3,6 +3,8 @@
 //! Each row is the kernel's own comparison. Who is exempt from a limit by a capability is told by a ceiling that is
 //! no limit. A row whose operands were not all read says nothing.
 
+mod promises;
+
 use super::Values;
 use crate::limits::{Limit, commit, descriptors, ipc, keys, priorities, rlimits, watches};
 use crate::model::{Arg, ArgValue, Reading, Taken};
@@ -192,6 +194,20 @@ const ROWS: &[Row] = &[
             (c.get("~user_locked")? * PAGE, c.unless(CAP_IPC_LOCK, whole_pages(c.get("~memlock")?))?);
         (used + adds > most).then_some((used, most, adds))
     }),
+    (&rlimits::MEMLOCK, &["io_uring_register"], |c| {
+        // io_account_mem(): of buffers (IORING_REGISTER_BUFFERS) every page; no less than those of the first one.
+        (c.arg("op")? == 0 && c.is(c.name, &[libc::ENOMEM])).then_some(())?;
+        let adds = c.get("~buffer")?.div_ceil(PAGE).checked_mul(PAGE)?;
+        let (used, most) =
+            (c.get("~user_locked")? * PAGE, c.unless(CAP_IPC_LOCK, whole_pages(c.get("~memlock")?))?);
+        (used.checked_add(adds)? > most).then_some((used, most, adds))
+    }),
+    (&rlimits::MEMLOCK, &["mremap"], |c| {
+        // mlock_future_ok(): what is locked stays locked when it grows.
+        c.is(c.name, &[libc::EAGAIN]).then_some(())?;
+        let most = c.unless(CAP_IPC_LOCK, whole_pages(c.get("~memlock")?))?;
+        Some((c.get("~locked_vm")? * PAGE, most, grown(c)?))
+    }),
     (&rlimits::MAX_MAP_COUNT, &["mremap", "mprotect", "munmap", "madvise", "mlock", "pkey_mprotect"], |c| {
         Some((c.get("~maps")?, c.get("~max_map_count")?, 1))
     }),
@@ -202,7 +218,11 @@ const ROWS: &[Row] = &[
         let adds = c.get("~max_entries")?.checked_mul(each)?.div_ceil(PAGE) * PAGE;
         Some((c.get("~charged")? * PAGE, whole_pages(c.get("~memlock")?), adds))
     }),
-    (&commit::COMMIT_LIMIT, &["mmap", "mremap", "mprotect", "clone", "clone3", "fork", "vfork"], commit),
+    (
+        &commit::COMMIT_LIMIT,
+        &["mmap", "mremap", "mprotect", "clone", "clone3", "fork", "vfork", "shmget"],
+        promises::commit,
+    ),
     (&commit::BPF_JIT, &["seccomp", "prctl", "bpf", "setsockopt"], |c| {
         // Counted in pages up to 5.17, in bytes since; a count of bytes is one of whole pages.
         let (used, most) = (c.get("~jit_used")?, c.get("~jit_limit")?);
@@ -347,36 +367,6 @@ fn private_writable(c: &Call<'_>) -> Option<()> {
 fn own(c: &Call<'_>) -> Option<()> {
     let pid = if c.name == "setrlimit" { 0 } else { c.arg("pid")? };
     (pid == 0 || pid == u64::from(c.record.pid)).then_some(())
-}
-
-/// `__vm_enough_memory()` (mm/util.c) in bytes. Mode 0 refuses only what is larger than all memory and swap; mode 2
-/// keeps reserves back that are not subtracted here: what exceeds this ceiling exceeds the real one, and what is just
-/// below it is not known.
-fn commit(c: &Call<'_>) -> Option<Numbers> {
-    let (ram, swap, mode) = (c.get("~ram")?, c.get("~swap")?, c.get("vm.overcommit_memory")?);
-    let adds = match c.name {
-        // A copy of all private memory.
-        "clone" | "clone3" | "fork" | "vfork" => c.get("~data_vm")? * PAGE,
-        _ => {
-            private_writable(c)?;
-            grown(c)?
-        }
-    };
-    match mode {
-        0 => Some((0, (ram + swap) * PAGE, adds)),
-        2 => {
-            let allowed = match c.get("vm.overcommit_kbytes")? {
-                0 => ram * c.get("vm.overcommit_ratio")? / 100,
-                kbytes => kbytes / 4,
-            };
-            let (used, most) = (signed(c.get("~committed")?) * PAGE, (allowed + swap) * PAGE);
-            // vm.admin_reserve_kbytes and vm.user_reserve_kbytes as they are by default.
-            let reserves = (8 << 20) + (c.get("~total_vm")? * PAGE / 32).min(128 << 20);
-            let unsure = used + adds <= most && used + adds + reserves > most;
-            (!unsure).then_some((used, most, adds))
-        }
-        _ => None,
-    }
 }
 
 #[cfg(test)]

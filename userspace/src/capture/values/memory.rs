@@ -10,13 +10,13 @@ use crate::capture::btf::Want::Int;
 use libc::{EACCES, EAGAIN, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM};
 
 /// mm/util.c, mm/page_alloc.c, mm/swapfile.c: what `__vm_enough_memory()` compares.
-const COMMITTED: Named =
+pub(super) const COMMITTED: Named =
     ("~committed", Variable("vm_committed_as", Some(("percpu_counter", "count", Int(8))), 8));
-const RAM: Named = ("~ram", variable("_totalram_pages", 8));
-const SWAP: Named = ("~swap", variable("total_swap_pages", 8));
-const OVERCOMMIT: Named = ("vm.overcommit_memory", variable("sysctl_overcommit_memory", 4));
-const RATIO: Named = ("vm.overcommit_ratio", variable("sysctl_overcommit_ratio", 4));
-const KBYTES: Named = ("vm.overcommit_kbytes", variable("sysctl_overcommit_kbytes", 8));
+pub(super) const RAM: Named = ("~ram", variable("_totalram_pages", 8));
+pub(super) const SWAP: Named = ("~swap", variable("total_swap_pages", 8));
+pub(super) const OVERCOMMIT: Named = ("vm.overcommit_memory", variable("sysctl_overcommit_memory", 4));
+pub(super) const RATIO: Named = ("vm.overcommit_ratio", variable("sysctl_overcommit_ratio", 4));
+pub(super) const KBYTES: Named = ("vm.overcommit_kbytes", variable("sysctl_overcommit_kbytes", 8));
 const DATA_VM: Named = ("~data_vm", Task(&[MM, ("mm_struct", "data_vm", Int(8))], &[]));
 /// kernel/bpf/core.c; counted in pages before 5.18 or so, in bytes since.
 const JIT_LIMIT: Named = ("~jit_limit", variable("bpf_jit_limit", 8));
@@ -42,6 +42,9 @@ pub(super) const SETS: &[Set] = &[
             OVERCOMMIT,
             RATIO,
             KBYTES,
+            // mremap(2) of locked memory: mm/mlock.c `mlock_future_ok()`
+            ("~locked_vm", Task(&[MM, ("mm_struct", "locked_vm", Int(8))], &[])),
+            MEMLOCK,
         ],
     },
     Set {
@@ -61,6 +64,8 @@ pub(super) const SETS: &[Set] = &[
             CAPS,
             MEMLOCK,
             USER_LOCKED,
+            // struct iovec: the length of the first buffer that is to be registered.
+            ("~buffer", Caller(2, 8, 8)),
         ],
     },
     Set {
@@ -154,7 +159,7 @@ pub(super) const SETS: &[Set] = &[
             ("~rtprio", soft!(14)),
             // struct sched_param of sched_setscheduler, struct sched_attr of sched_setattr.
             ("~param", Caller(2, 0, 4)),
-            ("~attr_policy", Caller(1, 4, 4)),
+            ("sched_attr policy", Caller(1, 4, 4)),
             ("~attr_nice", Caller(1, 16, 4)),
             ("~attr_priority", Caller(1, 20, 4)),
         ],

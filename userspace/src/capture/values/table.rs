@@ -5,6 +5,7 @@
 //! is read. Names of variables are those of the kernel's source (the file is named beside each).
 
 use super::Place::{AroundInode, Caller, Chosen, Later, Task, Variable};
+use super::memory::{COMMITTED, KBYTES, OVERCOMMIT, RAM, RATIO, SWAP};
 use super::{Add, Place, Set, Step, Then};
 use crate::capture::btf::Want::{Array, Int, Pointer, Sized, StructArray};
 use libc::{
@@ -294,6 +295,12 @@ pub(super) const OBJECTS: &[Set] = &[
             CAPS,
             MEMLOCK,
             TOTAL_VM,
+            COMMITTED,
+            RAM,
+            SWAP,
+            OVERCOMMIT,
+            RATIO,
+            KBYTES,
         ],
     },
     Set {

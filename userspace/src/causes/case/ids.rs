@@ -8,6 +8,7 @@ pub(in crate::causes) const CAP_SETUID: u32 = 7;
 pub(in crate::causes) const CAP_SYS_CHROOT: u32 = 18;
 pub(in crate::causes) const CAP_SYS_ADMIN: u32 = 21;
 pub(in crate::causes) const CAP_SYS_NICE: u32 = 23;
+pub(in crate::causes) const CAP_SETFCAP: u32 = 31;
 
 /// `(uid_t) -1`: leave it as it is.
 const UNCHANGED: u32 = u32::MAX;

@@ -2,7 +2,7 @@
 
 use super::Proof;
 use crate::limits::Limit;
-use crate::model::Remedy;
+use crate::model::{Reading, Remedy};
 
 fn remedy(when: &str, command: String, effect: &str, undo: String) -> Remedy {
     Remedy { when: when.into(), command, effect: effect.into(), undo }
@@ -31,6 +31,12 @@ pub(in crate::causes) fn double(limit: &Limit, proof: &Proof, effect: &str) -> V
     let mut all = sysctl(&proof.knob.name, &to, Some(&old.to_string()), effect);
     all.push(prevent(limit));
     all
+}
+
+/// Twice the limit, or twice what is used and was asked for where that is more: less would be refused again.
+pub(in crate::causes) fn enough(reading: Option<&Reading>, proof: &Proof) -> u64 {
+    let wanted = reading.map_or(0, |r| r.usage.unwrap_or(0).saturating_add(r.adds.unwrap_or(0)));
+    proof.limit.unwrap_or(0).max(wanted).saturating_mul(2)
 }
 
 /// Hearing of it before it happens.

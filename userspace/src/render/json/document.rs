@@ -14,6 +14,23 @@ pub struct Explanation {
     pub loss: Loss,
     /// What watching took; null when nothing was watched.
     pub cost: Option<Cost>,
+    /// Of `diag repro --prove`: the way out, tried where the failure happened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trial: Option<Trial>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Trial {
+    pub cause: String,
+    /// The remedy as it is told.
+    pub command: String,
+    /// What was done of it, and to whom.
+    pub done: String,
+    /// What the call said just before; and after, null when it succeeded.
+    pub before: String,
+    pub after: Option<String>,
+    /// Reproduced, and the fix works.
+    pub works: bool,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]

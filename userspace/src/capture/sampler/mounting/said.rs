@@ -53,6 +53,9 @@ const SPEAKERS: &[&str] = &[
     "I/O",
     "blk_update_request:",
     "VFS:",
+    "Unable to find swap-space",
+    "Unable to handle swap",
+    "swapon:",
 ];
 
 /// `SYSLOG_ACTION_READ_ALL` (syslog(2)).

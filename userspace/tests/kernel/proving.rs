@@ -1,0 +1,59 @@
+//! `diag repro --prove`: the way out that a finding tells is gone in the sandbox of the fault, and the refused call is
+//! made once more.
+
+use crate::bench_of_one::{Bench, MOUNT_MAX, text};
+use std::fs;
+
+/// Cause, variant, and a word of what was done.
+const PROVABLE: &[(&str, &str, &str)] = &[
+    ("rlimit-nofile", "open", "RLIMIT_NOFILE of process"),
+    ("rlimit-msgqueue", "", "RLIMIT_MSGQUEUE of process"),
+    ("rlimit-nproc", "fork", "RLIMIT_NPROC of process"),
+    ("kernel-msg", "queues", "in the ipc namespace of process"),
+    ("max-namespaces", "uts", "in the user namespace of process"),
+    ("max-namespaces", "ancestor", "in 2 user namespaces in each other"),
+    ("pids-max", "own", "pids.max from"),
+];
+
+#[test]
+fn the_way_out_that_is_told_helps_in_the_same_place() {
+    let Some(bench) = Bench::open() else { return };
+    for (cause, variant, done) in PROVABLE {
+        let mut args = vec!["repro", cause, "--prove", "--json"];
+        if !variant.is_empty() {
+            args.extend(["--variant", variant]);
+        }
+        let answer = bench.json(0, &args);
+        let trial = &answer["trial"];
+        assert_eq!(answer["incidents"][0]["findings"][0]["cause"], *cause, "{answer:#}");
+        assert_eq!(trial["works"], true, "{cause}: {trial:#}");
+        assert!(trial["done"].as_str().is_some_and(|text| text.contains(done)), "{cause}: {trial:#}");
+        assert!(trial["after"].is_null() && trial["before"].is_string(), "{cause}: {trial:#}");
+    }
+    bench.nothing_left();
+}
+
+#[test]
+fn what_is_the_whole_machines_changes_only_when_it_is_said() {
+    let Some(bench) = Bench::open() else { return };
+    let before = fs::read_to_string(MOUNT_MAX).unwrap();
+    let refused = bench.run(&["repro", "mount-max", "--prove"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("--machine-wide"), "{}", text(&refused.stderr));
+    assert!(text(&refused.stdout).contains("fs.mount-max"), "it is explained all the same");
+    assert_eq!(fs::read_to_string(MOUNT_MAX).unwrap(), before);
+    let answer = bench.expect(0, &["repro", "mount-max", "--prove", "--machine-wide"]);
+    assert!(answer.contains("reproduced, and the fix works"), "{answer}");
+    assert_eq!(fs::read_to_string(MOUNT_MAX).unwrap(), before, "put back");
+    bench.nothing_left();
+}
+
+#[test]
+fn what_diag_cannot_do_itself_is_said() {
+    let Some(bench) = Bench::open() else { return };
+    let out = bench.run(&["repro", "exec-format", "--prove"]);
+    let said = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(2), "{said}");
+    assert!(said.contains("none that diag can go itself"), "{said}");
+    bench.nothing_left();
+}

@@ -24,6 +24,7 @@ pub mod recording;
 pub mod ring;
 pub mod sampler;
 pub mod stalls;
+pub mod successes;
 mod symbols;
 pub mod syscall_args;
 mod typed;

@@ -69,7 +69,11 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<Outcome> {
     }
     let evidence = match (&args.replay, &args.target) {
         _ if !args.command.is_empty() => {
-            wrapped::run(&args.command, args.form.is_json(), !args.no_graph, global)?
+            let wanted = wrapped::Wanted {
+                graphs: !args.no_graph,
+                differences: matches!(args.decider, Some(Decider::Difference)),
+            };
+            wrapped::run(&args.command, args.form.is_json(), wanted, global)?
         }
         (Some(file), _) => Recording::read(file)?.evidence,
         (None, Some(target)) if is_recording(target) => Recording::read(target.as_ref())?.evidence,

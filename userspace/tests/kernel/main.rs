@@ -10,6 +10,7 @@
 )]
 
 mod bench_of_one;
+mod budget;
 mod cpuset;
 mod docker;
 mod docker_scene;

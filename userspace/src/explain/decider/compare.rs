@@ -3,7 +3,7 @@
 use super::Sureness;
 use super::align;
 use super::noise::{cleans_up, releases};
-use super::tree::Node;
+use super::tree::{Node, Tells};
 
 /// What one level and all below it tell.
 pub(super) enum Verdict {
@@ -51,6 +51,9 @@ pub(super) fn search(failed: &Node, success: &Node, path: &mut Vec<String>) -> V
 /// The failed call gave up after `gap.bringer`.
 fn below(failed: &Node, success: &Node, gap: &Gap, path: &mut Vec<String>) -> Verdict {
     if let Some(at) = gap.detour {
+        if asked_last(failed, at) {
+            return Verdict::Decider(Sureness::Medium);
+        }
         let (name, own) = (&failed.children[at].name, &failed.name);
         return Verdict::Unknown(format!(
             "the failed call went through {name} in {own}, which the successful one did not: \
@@ -62,6 +65,10 @@ fn below(failed: &Node, success: &Node, gap: &Gap, path: &mut Vec<String>) -> Ve
         return Verdict::Decider(Sureness::Medium);
     };
     let (ours, theirs) = (&failed.children[i], &success.children[j]);
+    if ours.tells == Tells::Verdict {
+        // It said yes or no: the errno is the caller's own.
+        return Verdict::Decider(Sureness::Medium);
+    }
     path.push(ours.name.clone());
     if ours.same(theirs) {
         return last_words(ours, path);
@@ -76,11 +83,29 @@ fn below(failed: &Node, success: &Node, gap: &Gap, path: &mut Vec<String>) -> Ve
 /// most likely passed on what that one returned: the value belongs to the one that first produced it.
 fn last_words(call: &Node, path: &mut Vec<String>) -> Verdict {
     let mut at = call;
-    while let Some(last) = at.children.last().filter(|last| !cleans_up(&last.name)) {
+    while let Some(last) = spoke_last(at) {
         path.push(last.name.clone());
         at = last;
     }
     Verdict::Decider(if at.size == call.size { Sureness::High } else { Sureness::Low })
+}
+
+/// Whether the failed call asked this for a yes or no, which the success had no need of, and then gave up: the errno
+/// is its own.
+fn asked_last(failed: &Node, at: usize) -> bool {
+    let rest = &failed.children[at + 1..];
+    failed.children[at].tells == Tells::Verdict && !rest.iter().any(may_bring)
+}
+
+/// The last call that may have brought an error, unless clean-up or a yes-or-no came after it.
+fn spoke_last(call: &Node) -> Option<&Node> {
+    let last = call.children.iter().rev().find(|child| child.tells != Tells::Nothing)?;
+    (last.tells != Tells::Verdict && !cleans_up(&last.name)).then_some(last)
+}
+
+/// Whether this can have brought the error.
+fn may_bring(call: &Node) -> bool {
+    call.tells != Tells::Nothing && !cleans_up(&call.name)
 }
 
 /// The first place after which the success does work and the failed call nothing but clean up.
@@ -101,7 +126,7 @@ fn gives_up(failed: &Node, success: &Node, pairs: &[(usize, usize)]) -> Option<G
         }
         let detour = (our_start..our_end).find(|&i| !cleans_up(&failed.children[i].name));
         // Unlocking and putting come between the call that failed and the return: step back over them.
-        let bringer = pairs[..at].iter().rev().find(|(i, _)| !cleans_up(&failed.children[*i].name));
+        let bringer = pairs[..at].iter().rev().find(|(i, _)| may_bring(&failed.children[*i]));
         return Some(Gap { bringer: bringer.copied(), detour });
     }
     None
@@ -113,6 +138,9 @@ fn does_more(failed: &Node, pairs: &[(usize, usize)], path: &mut Vec<String>) ->
     let extra = |i: &usize| !paired(*i);
     let work = |i: &usize| !cleans_up(&failed.children[*i].name);
     if let Some(more) = (0..failed.children.len()).filter(extra).find(work) {
+        if asked_last(failed, more) {
+            return Verdict::Decider(Sureness::Medium);
+        }
         let (name, own) = (&failed.children[more].name, &failed.name);
         return Verdict::Unknown(format!(
             "the failed call made a further {name} in {own}, which the successful one did not: \

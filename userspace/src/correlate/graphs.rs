@@ -10,6 +10,8 @@ const MOST_PER_ROOT: usize = 128;
 const MOST_SIBLINGS: usize = 4;
 /// `sys_exit` is traced this shortly after the root function returned.
 const EXIT_WINDOW_NS: u64 = 50_000_000;
+/// Unless the processor was taken away in between: then what it returned must tell that it is the same call.
+const LATE_EXIT_NS: u64 = 2_000_000_000;
 const MOST_FAILED: usize = 4096;
 /// A netlink request is sent this shortly before its answer is fetched.
 const ANSWER_WINDOW_NS: u64 = 1_000_000_000;
@@ -83,16 +85,18 @@ impl Graphs {
         if matches!(failure.kind, FailureKind::Netlink(_)) {
             return self.request(failure);
         }
-        let (syscall, _) = failure.syscall()?;
+        let (syscall, errno) = failure.syscall()?;
         let at = failure.time.mono_ns;
+        let returned = |g: &Graph| g.root.ret.map(|ret| ret as i64) == Some(-i64::from(errno.0));
+        let just_before = |g: &Graph| {
+            let most = if returned(g) { LATE_EXIT_NS } else { EXIT_WINDOW_NS };
+            g.end_ns.is_some_and(|end| end <= at && at - end < most)
+        };
         self.by_root
             .iter()
             .filter(|(root, _)| is_entry_of(root, syscall))
             .flat_map(|(_, graphs)| graphs)
-            .filter(|g| {
-                g.tid == failure.task.tid
-                    && g.end_ns.is_some_and(|end| end <= at && at - end < EXIT_WINDOW_NS)
-            })
+            .filter(|g| g.tid == failure.task.tid && just_before(g))
             .max_by_key(|g| g.end_ns)
     }
 

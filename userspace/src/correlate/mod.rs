@@ -15,7 +15,7 @@ use std::collections::HashMap;
 const FOLD_NS: u64 = 60_000_000_000;
 /// How long a failure waits at most until the tracer has been read up to its time: a reader that is behind
 /// on a busy machine needs seconds, one that is not milliseconds.
-const GRAPH_WAIT_NS: u64 = 10_000_000_000;
+const GRAPH_WAIT_NS: u64 = 30_000_000_000;
 /// How long a failure of an engine that reports its steps waits for that report, at most.
 const STEP_WAIT_NS: u64 = 250_000_000;
 /// Incidents whose repetitions are still counted; beyond this the oldest starts anew.

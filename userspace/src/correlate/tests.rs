@@ -183,3 +183,17 @@ fn a_refused_netlink_request_has_the_path_of_what_sent_it() {
     let i = incident(c.due(1_200, 1_001, no_step));
     assert_eq!(i.graph.unwrap().failed.end_ns, Some(600));
 }
+
+#[test]
+fn a_processor_taken_away_between_return_and_report_does_not_lose_the_path() {
+    let late = |ret: i64| {
+        let mut c = traced();
+        let mut slow = graph(7, 1_000, "count_mounts");
+        slow.root.ret = Some(ret as u64);
+        c.graph(slow);
+        c.failure(attributed(failure(7, 900_000_000, Errno::ENOSPC)), GRAPH);
+        incident(c.due(900_000_100, 900_000_001, no_step)).graph
+    };
+    assert!(late(-28).is_some());
+    assert!(late(0).is_none(), "an earlier call that succeeded");
+}

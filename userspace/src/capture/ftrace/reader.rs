@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 /// Longest time between two looks at an idle pipe; a quarter of the promised latency.
 const IDLE_MS: u16 = 25;
 /// Finished graphs that wait for the receiver; more are dropped and counted.
-pub(super) const QUEUE: usize = 1024;
+pub(super) const QUEUE: usize = 4096;
 /// The kernel hands out at most a page or two at a time.
 const CHUNK: usize = 16 * 1024;
 

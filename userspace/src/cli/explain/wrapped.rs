@@ -14,6 +14,10 @@ use anyhow::Context;
 use std::{ffi::OsString, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// How long is waited for what is on its way when the command is over: a tracer's reader that is behind on a busy
+/// machine needs that long, any other milliseconds.
+const MOST_WAIT: Duration = Duration::from_secs(30);
+
 /// How kernel paths are looked at.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted {
@@ -64,9 +68,7 @@ pub(super) fn run(
                 break ended;
             }
         };
-        events.extend(
-            pipeline.finish(Duration::from_secs(10)).await.context("reading from the kernel failed")?,
-        );
+        events.extend(pipeline.finish(MOST_WAIT).await.context("reading from the kernel failed")?);
         let mut incidents = fold(events);
         if wanted.differences || !pipeline.host().capture.returns.is_yes() {
             pipeline.compare(&mut incidents).await;

@@ -2,7 +2,7 @@
 
 use super::Sureness;
 use super::align;
-use super::noise::{cleans_up, releases};
+use super::noise::{cleans_up, releases, undoes};
 use super::tree::{Node, Tells};
 
 /// What one level and all below it tell.
@@ -40,7 +40,7 @@ pub(super) fn search(failed: &Node, success: &Node, path: &mut Vec<String>) -> V
             continue;
         }
         path.push(ours.name.clone());
-        match search(ours, theirs, path) {
+        match inside(ours, theirs, path) {
             Verdict::Nothing => drop(path.pop()),
             verdict => return verdict,
         }
@@ -53,6 +53,9 @@ fn below(failed: &Node, success: &Node, gap: &Gap, path: &mut Vec<String>) -> Ve
     if let Some(at) = gap.detour {
         if asked_last(failed, at) {
             return Verdict::Decider(Sureness::Medium);
+        }
+        if let Some(verdict) = went_aside(failed, at, path) {
+            return verdict;
         }
         let (name, own) = (&failed.children[at].name, &failed.name);
         return Verdict::Unknown(format!(
@@ -70,24 +73,66 @@ fn below(failed: &Node, success: &Node, gap: &Gap, path: &mut Vec<String>) -> Ve
         return Verdict::Decider(Sureness::Medium);
     }
     path.push(ours.name.clone());
-    if ours.same(theirs) {
-        return last_words(ours, path);
+    let depth = path.len();
+    if !ours.same(theirs) {
+        return match inside(ours, theirs, path) {
+            Verdict::Nothing => Verdict::Decider(sure_if(passes_on(failed, ours), Sureness::Medium)),
+            verdict => verdict,
+        };
     }
-    match search(ours, theirs, path) {
-        Verdict::Nothing => Verdict::Decider(Sureness::Medium),
+    match last_words(ours, path) {
+        // It may have found nothing, or something that its caller did not like.
+        Verdict::Decider(sureness) if path.len() == depth => {
+            Verdict::Decider(sure_if(passes_on(failed, ours), sureness))
+        }
         verdict => verdict,
     }
 }
 
+fn sure_if(so: bool, sureness: Sureness) -> Sureness {
+    if so { sureness } else { Sureness::Low }
+}
+
+/// Whether what `callee` returns can be what `caller` returns: a pointer to something else is looked at first.
+fn passes_on(caller: &Node, callee: &Node) -> bool {
+    match (&caller.pointee, &callee.pointee) {
+        (_, None) => true,
+        // Walking a path gives the text of a link to follow, or an error (fs/namei.c).
+        (None, Some(other)) if other == "char" => true,
+        (Some(own), Some(other)) => own == other,
+        (None, Some(_)) => caller.tells == Tells::Unknown,
+    }
+}
+
+/// The search in a call that both made and that differs; `path` ends with it. If the answer is that call itself and it
+/// can say no errno, its caller made one up.
+fn inside(ours: &Node, theirs: &Node, path: &mut Vec<String>) -> Verdict {
+    let depth = path.len();
+    let verdict = search(ours, theirs, path);
+    let mute = matches!(ours.tells, Tells::Verdict | Tells::Nothing);
+    if mute && path.len() == depth && depth > 1 && matches!(verdict, Verdict::Decider(_)) {
+        path.pop();
+        return Verdict::Decider(Sureness::Medium);
+    }
+    verdict
+}
+
 /// Both made the same call, and it brought the error. If the last thing it did was another call, it
 /// most likely passed on what that one returned: the value belongs to the one that first produced it.
+/// Where it made several calls, any of them may have brought it, or what came between them.
 fn last_words(call: &Node, path: &mut Vec<String>) -> Verdict {
-    let mut at = call;
+    let (mut at, mut sureness) = (call, Sureness::High);
     while let Some(last) = spoke_last(at) {
+        let several = at.children.iter().filter(|child| may_bring(child)).count() > 1;
+        let alike = passes_on(at, last);
+        if at.pointee.is_some() && !alike {
+            break;
+        }
+        sureness = sureness.min(if several || !alike { Sureness::Low } else { Sureness::Medium });
         path.push(last.name.clone());
         at = last;
     }
-    Verdict::Decider(if at.size == call.size { Sureness::High } else { Sureness::Low })
+    Verdict::Decider(sureness)
 }
 
 /// Whether the failed call asked this for a yes or no, which the success had no need of, and then gave up: the errno
@@ -95,6 +140,24 @@ fn last_words(call: &Node, path: &mut Vec<String>) -> Verdict {
 fn asked_last(failed: &Node, at: usize) -> bool {
     let rest = &failed.children[at + 1..];
     failed.children[at].tells == Tells::Verdict && !rest.iter().any(may_bring)
+}
+
+/// The failed call made this, which the success did not, and then gave up: so it brought the error, if all the way down
+/// one call alone can have brought it.
+fn went_aside(failed: &Node, at: usize, path: &mut Vec<String>) -> Option<Verdict> {
+    let (call, rest) = (&failed.children[at], &failed.children[at + 1..]);
+    if call.tells != Tells::Error || rest.iter().any(may_bring) || !passes_on(failed, call) {
+        return None;
+    }
+    let depth = path.len();
+    path.push(call.name.clone());
+    match last_words(call, path) {
+        Verdict::Decider(sureness) if sureness > Sureness::Low => Some(Verdict::Decider(Sureness::Medium)),
+        _ => {
+            path.truncate(depth);
+            None
+        }
+    }
 }
 
 /// The last call that may have brought an error, unless clean-up or a yes-or-no came after it.
@@ -134,8 +197,7 @@ fn gives_up(failed: &Node, success: &Node, pairs: &[(usize, usize)]) -> Option<G
 
 /// The success does nothing that the failed call does not; the failed call does more.
 fn does_more(failed: &Node, pairs: &[(usize, usize)], path: &mut Vec<String>) -> Verdict {
-    let paired = |i: usize| pairs.iter().any(|pair| pair.0 == i);
-    let extra = |i: &usize| !paired(*i);
+    let extra = |i: &usize| !pairs.iter().any(|pair| pair.0 == *i);
     let work = |i: &usize| !cleans_up(&failed.children[*i].name);
     if let Some(more) = (0..failed.children.len()).filter(extra).find(work) {
         if asked_last(failed, more) {
@@ -148,8 +210,12 @@ fn does_more(failed: &Node, pairs: &[(usize, usize)], path: &mut Vec<String>) ->
         ));
     }
     let Some(first) = (0..failed.children.len()).find(extra) else { return Verdict::Nothing };
-    let bringer = (0..first).rev().find(work).map(|i| &failed.children[i]);
+    let bringer = (0..first).rev().map(|i| &failed.children[i]).find(|child| may_bring(child));
     let Some(bringer) = bringer.filter(|_| !failed.hole) else { return Verdict::Nothing };
+    if undoes(&failed.children[first].name, &bringer.name) {
+        // What is undone had been done: the caller did not like it.
+        return Verdict::Decider(Sureness::Medium);
+    }
     path.push(bringer.name.clone());
     match last_words(bringer, path) {
         Verdict::Decider(_) => Verdict::Decider(Sureness::Low),

@@ -159,9 +159,33 @@ fn who_says_only_yes_or_no_does_not_decide() {
     // The success was not even asked.
     let (failed, succeeded) = ("s(f(look capable(cap)))", "s(f(look set))");
     assert_eq!(typed(failed, succeeded, "f:i look:i capable:b cap:i").as_deref(), Some("f"));
+    // Nor does who says no by NULL, whatever its type could carry.
+    assert_eq!(
+        typed("s(copy_ns(inc_ucount))", "s(copy_ns(inc_ucount) x)", "copy_ns:i").as_deref(),
+        Some("copy_ns")
+    );
     // And what says nothing at all is no reason to stop.
     let (failed, succeeded) = ("s(check trace)", "s(check trace work)");
     assert_eq!(typed(failed, succeeded, "check:i trace:v").as_deref(), Some("check"));
+}
+
+#[test]
+fn what_is_undone_had_been_done() {
+    let (failed, succeeded) =
+        ("s(f(inc_rlimit_get_ucounts dec_rlimit_put_ucounts))", "s(f(inc_rlimit_get_ucounts))");
+    assert_eq!(decider(failed, &[succeeded]).as_deref(), Some("f"));
+    // Of something else it says only that the last one may have failed.
+    let found = answer("s(f(inc_count charge dec_count))", &["s(f(inc_count charge))"]);
+    assert_eq!((found.decider.as_deref(), found.sureness), (Some("charge"), Some(Sureness::Low)));
+}
+
+#[test]
+fn a_chain_of_calls_is_less_sure_and_one_of_several_least() {
+    assert_eq!(answer("s(a)", &["s(a b)"]).sureness, Some(Sureness::High));
+    let found = answer("s(a(x(y)))", &["s(a(x(y)) b)"]);
+    assert_eq!((found.decider.as_deref(), found.sureness), (Some("y"), Some(Sureness::Medium)));
+    let found = answer("s(a(w x(y)))", &["s(a(w x(y)) b)"]);
+    assert_eq!((found.decider.as_deref(), found.sureness), (Some("y"), Some(Sureness::Low)));
 }
 
 #[test]

@@ -19,7 +19,10 @@ pub(super) enum Tells {
 }
 
 impl Tells {
-    fn of(prototype: Option<&Prototype>) -> Self {
+    fn of(name: &str, prototype: Option<&Prototype>) -> Self {
+        if noise::says_null(name) {
+            return Self::Verdict;
+        }
         match prototype.map(|prototype| prototype.gives) {
             None => Self::Unknown,
             Some(Gives::Int | Gives::Long | Gives::Pointer) => Self::Error,
@@ -41,6 +44,8 @@ pub(super) struct Node {
     pub(super) children: Vec<Node>,
     pub(super) hole: bool,
     pub(super) tells: Tells,
+    /// What the pointer that it returns points to, where that is known.
+    pub(super) pointee: Option<String>,
     /// Calls in this subtree, itself included.
     pub(super) size: usize,
     fingerprint: u64,
@@ -60,8 +65,10 @@ impl Node {
             child.fingerprint.hash(&mut hasher);
         }
         let size = 1 + children.iter().map(|child| child.size).sum::<usize>();
-        let tells = Tells::of(view.types.get(&call.name));
-        Self { name, children, hole: call.hole, tells, size, fingerprint: hasher.finish() }
+        let prototype = view.types.get(&call.name);
+        let tells = Tells::of(&name, prototype);
+        let pointee = prototype.and_then(|prototype| prototype.pointee.clone());
+        Self { name, children, hole: call.hole, tells, pointee, size, fingerprint: hasher.finish() }
     }
 
     /// Whether both call the same functions in the same order, all the way down.

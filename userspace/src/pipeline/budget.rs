@@ -93,7 +93,7 @@ impl Budget {
         self.over = 0;
         let calls = a_second(took.calls, ns);
         let taken = format!("tracing took {:.1} % of one processor", per_million as f64 / 10_000.0);
-        let limit = format!("the budget is {:.1} %", self.most as f64 / 10_000.0);
+        let limit = format!("the budget is {} %", self.most as f64 / 10_000.0);
         if !often.is_empty() {
             let named: Vec<_> =
                 often.iter().map(|(name, rate)| format!("{name} ({rate} a second)")).collect();

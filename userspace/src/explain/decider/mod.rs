@@ -157,4 +157,6 @@ pub fn deepest_path(failed: &Graph) -> Vec<String> {
 }
 
 #[cfg(test)]
+mod recorded_tests;
+#[cfg(test)]
 mod tests;

@@ -174,7 +174,7 @@ fn may_bring(call: &Node) -> bool {
 /// The first place after which the success does work and the failed call nothing but clean up.
 fn gives_up(failed: &Node, success: &Node, pairs: &[(usize, usize)]) -> Option<Gap> {
     // From here on the failed call's own calls, paired or not, are all clean-up.
-    let last_work = failed.children.iter().rposition(|child| !cleans_up(&child.name));
+    let last_work = failed.children.iter().rposition(may_bring);
     for at in 0..=pairs.len() {
         let from =
             |side: fn(&(usize, usize)) -> usize| at.checked_sub(1).map_or(0, |at| side(&pairs[at]) + 1);
@@ -187,7 +187,7 @@ fn gives_up(failed: &Node, success: &Node, pairs: &[(usize, usize)]) -> Option<G
         if last_work.is_some_and(|last| last >= our_end) {
             continue;
         }
-        let detour = (our_start..our_end).find(|&i| !cleans_up(&failed.children[i].name));
+        let detour = (our_start..our_end).find(|&i| may_bring(&failed.children[i]));
         // Unlocking and putting come between the call that failed and the return: step back over them.
         let bringer = pairs[..at].iter().rev().find(|(i, _)| may_bring(&failed.children[*i]));
         return Some(Gap { bringer: bringer.copied(), detour });
@@ -198,7 +198,7 @@ fn gives_up(failed: &Node, success: &Node, pairs: &[(usize, usize)]) -> Option<G
 /// The success does nothing that the failed call does not; the failed call does more.
 fn does_more(failed: &Node, pairs: &[(usize, usize)], path: &mut Vec<String>) -> Verdict {
     let extra = |i: &usize| !pairs.iter().any(|pair| pair.0 == *i);
-    let work = |i: &usize| !cleans_up(&failed.children[*i].name);
+    let work = |i: &usize| may_bring(&failed.children[*i]);
     if let Some(more) = (0..failed.children.len()).filter(extra).find(work) {
         if asked_last(failed, more) {
             return Verdict::Decider(Sureness::Medium);

@@ -61,7 +61,7 @@ const RELEASE: &str = "put free unlock drop release dput mntput fput iput dec de
 /// one they may be the work itself (umount, kill, remove).
 const UNDO: &str = "abort cleanup destroy deactivate kill undo cancel revert remove detach dissolve umount \
      unregister end exit fini del uncharge rollback clear clean discard reset unlink unhash error warn \
-     shutdown close";
+     shutdown close delete";
 
 /// `connect` waits for the answer and returns what the answer left in the socket (net/ipv4/af_inet.c
 /// `__inet_stream_connect`: `sock_error(sk)`).

@@ -104,14 +104,18 @@ fn passes_on(caller: &Node, callee: &Node) -> bool {
     }
 }
 
-/// The search in a call that both made and that differs; `path` ends with it. If the answer is that call itself and it
-/// can say no errno, its caller made one up.
+/// The search in a call that both made and that differs; `path` ends with it. What says yes or no, and why, is for its
+/// caller to judge; and what says nothing can have decided nothing itself, but an answer may be written inside it.
 fn inside(ours: &Node, theirs: &Node, path: &mut Vec<String>) -> Verdict {
     let depth = path.len();
     let verdict = search(ours, theirs, path);
-    let mute = matches!(ours.tells, Tells::Verdict | Tells::Nothing);
-    if mute && path.len() == depth && depth > 1 && matches!(verdict, Verdict::Decider(_)) {
-        path.pop();
+    let callers = match ours.tells {
+        Tells::Verdict => true,
+        Tells::Nothing => path.len() == depth,
+        Tells::Error | Tells::Unknown => false,
+    };
+    if callers && depth > 1 && matches!(verdict, Verdict::Decider(_)) {
+        path.truncate(depth - 1);
         return Verdict::Decider(Sureness::Medium);
     }
     verdict

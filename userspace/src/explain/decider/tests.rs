@@ -159,6 +159,21 @@ fn who_says_only_yes_or_no_does_not_decide() {
     // The success was not even asked.
     let (failed, succeeded) = ("s(f(look capable(cap)))", "s(f(look set))");
     assert_eq!(typed(failed, succeeded, "f:i look:i capable:b cap:i").as_deref(), Some("f"));
+    // Whatever differs below the question.
+    assert_eq!(
+        typed("s(f(capable(cap(look))))", "s(f(capable(cap(look audit)) set))", "f:i capable:b cap:i look:i")
+            .as_deref(),
+        Some("f")
+    );
+    assert_eq!(
+        typed(
+            "s(f(capable(cap(look)) f_put))",
+            "s(f(capable(cap(look audit)) f_put))",
+            "f:i capable:b cap:i"
+        )
+        .as_deref(),
+        Some("f")
+    );
     // Nor does who says no by NULL, whatever its type could carry.
     assert_eq!(
         typed("s(copy_ns(inc_ucount))", "s(copy_ns(inc_ucount) x)", "copy_ns:i").as_deref(),

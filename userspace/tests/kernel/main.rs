@@ -24,6 +24,7 @@ mod seccomp;
 mod short_lived;
 mod silent;
 mod storage;
+mod successes;
 mod tasks;
 mod traces;
 mod watching;

@@ -12,7 +12,7 @@ const NOISE: &[(&str, &str)] = &[
         "interrupts and what they run",
         "asm_* sysvec_* common_interrupt irq_enter* irq_exit* __irq_exit* do_IRQ smp_apic_* \
          smp_call_function* do_softirq* __do_softirq handle_softirqs exc_page_fault exc_nmi \
-         do_user_addr_fault handle_mm_fault irqentry_*",
+         do_user_addr_fault handle_mm_fault irqentry_* raw_irqentry_*",
     ),
     (
         "timers of the network that run in the same interrupts",

@@ -17,7 +17,7 @@ mod returned;
 mod tree;
 mod typed;
 
-pub use noise::is_noise;
+pub use noise::{can_come, is_noise};
 pub use returned::{ByReturn, by_answer, by_return_value};
 pub use typed::{errno, words};
 

@@ -119,6 +119,23 @@ pub(super) fn cleans_up(name: &str) -> bool {
     releases(name) || (!name.contains("sys_") && has_word(name, UNDO))
 }
 
+/// Walking a path (fs/namei.c), and what it can say. Two walks differ for many reasons, mostly in other folders.
+const WALKS: &str = "link_path_walk walk_component step_into step_into_slowpath lookup_fast";
+const OF_WALKS: [Errno; 6] = [
+    Errno::ENOENT,
+    Errno(libc::ENOTDIR),
+    Errno::EACCES,
+    Errno(libc::ELOOP),
+    Errno(libc::ENAMETOOLONG),
+    Errno(libc::ESTALE),
+];
+
+/// Whether an errno can have come this way.
+pub fn can_come(path: &[String], errno: Errno) -> bool {
+    let walked = path.iter().any(|function| WALKS.split(' ').any(|known| known == function));
+    !walked || OF_WALKS.contains(&errno)
+}
+
 /// Functions that return a pointer and refuse with NULL, or that find nothing: what that means, and which errno it is
 /// worth, their caller decides (kernel/ucount.c, kernel/signal.c, fs/pipe.c, fs/super.c, fs/namespace.c, fs/inode.c,
 /// fs/namei.c, fs/dcache.c).

@@ -185,6 +185,15 @@ fn who_says_only_yes_or_no_does_not_decide() {
 }
 
 #[test]
+fn what_walks_a_path_says_only_what_walks_can_say() {
+    use crate::model::Errno;
+    let walk =
+        ["__x64_sys_connect", "unix_find_other", "link_path_walk", "inode_permission"].map(str::to_owned);
+    assert!(can_come(&walk, Errno::EACCES) && !can_come(&walk, Errno::EAGAIN));
+    assert!(can_come(&walk[..2], Errno::EAGAIN));
+}
+
+#[test]
 fn what_is_undone_had_been_done() {
     let (failed, succeeded) =
         ("s(f(inc_rlimit_get_ucounts dec_rlimit_put_ucounts))", "s(f(inc_rlimit_get_ucounts))");

@@ -55,13 +55,13 @@ const NOISE: &[(&str, &str)] = &[
 
 /// Words in the names of functions that only let go of something. Their return value decides nothing, and
 /// a successful call has them too.
-const RELEASE: &str = "put free unlock drop release dput mntput fput iput dec delayed finish flush";
+const RELEASE: &str = "put free unlock drop release dput mntput fput iput dec delayed finish flush delete";
 
 /// Further words of functions that undo: in a failed call they come after the decision. In a successful
 /// one they may be the work itself (umount, kill, remove).
 const UNDO: &str = "abort cleanup destroy deactivate kill undo cancel revert remove detach dissolve umount \
      unregister end exit fini del uncharge rollback clear clean discard reset unlink unhash error warn \
-     shutdown close delete";
+     shutdown close";
 
 /// `connect` waits for the answer and returns what the answer left in the socket (net/ipv4/af_inet.c
 /// `__inet_stream_connect`: `sock_error(sk)`).

@@ -4,7 +4,10 @@
 //! has passed. What comes out are stories; judging them is `explain`'s, which needs no pipeline.
 
 mod beside;
+mod budget;
 mod owners;
+mod paths;
+mod successes;
 mod telling;
 
 use crate::attribute::Index;
@@ -12,20 +15,22 @@ use crate::capture::{
     btf::prototypes,
     clock,
     engine::{self, EngineLog},
-    engines::{Engines, Program, daemons},
+    engines::{Engines, daemons},
     errno_watch::{CaptureError, ErrnoWatch, Scope},
-    ftrace::{GraphCapture, GraphSpec, families},
     sampler,
     stalls::Stalls,
 };
 use crate::correlate::{Attributed, Correlator, Expected, Story};
 use crate::limits::read::Root;
 use crate::model::{
-    Availability, CaptureState, Container, Cost, Failure, Graph, GraphSource, Host, Loss, Observation, Stamp,
+    Availability, CaptureState, Container, Cost, Failure, FailureKind, GraphSource, Host, Loss, Observation,
+    Stamp,
 };
 use beside::Beside;
+use budget::Budget;
+pub use budget::Paths;
+use paths::Tracing;
 use std::{path::PathBuf, time::Duration};
-use tokio::sync::mpsc;
 
 /// How often waiting failures are looked at while there are any.
 const TICK_BUSY: Duration = Duration::from_millis(10);
@@ -49,8 +54,10 @@ pub struct Spec {
     /// That process's command, as far as it tells what engines are asked for.
     pub words: Vec<String>,
     pub engine_root: PathBuf,
-    /// Trace kernel paths where this kernel allows it.
-    pub graphs: bool,
+    /// How much of the kernel's paths to trace, where this kernel allows it.
+    pub paths: Paths,
+    /// Percent of one processor that tracing a whole machine may take.
+    pub budget: f64,
 }
 
 /// What the pipeline says.
@@ -59,6 +66,8 @@ pub enum Event {
     Story(Story),
     /// A container was heard of, or changed its state.
     Container(Container, Stamp),
+    /// Less is watched from now on, and why.
+    Less(String),
 }
 
 /// The live line, from the kernel to stories.
@@ -66,6 +75,8 @@ pub struct Pipeline {
     root: Root,
     watch: ErrnoWatch,
     graphs: Option<Tracing>,
+    /// Of a whole machine's tracing; one command's tree may take what it takes.
+    budget: Option<Budget>,
     engine: EngineLog,
     engines: Engines,
     index: Index,
@@ -84,20 +95,6 @@ pub struct Pipeline {
     started_ns: u64,
 }
 
-struct Tracing {
-    capture: GraphCapture,
-    families: Vec<&'static families::Family>,
-    finished: mpsc::Receiver<Graph>,
-}
-
-impl Tracing {
-    fn covers(&self, syscall: &str) -> bool {
-        self.families.iter().any(|f| f.syscalls == families::EVERY)
-            || families::of_syscall(syscall)
-                .is_some_and(|f| self.families.iter().any(|armed| armed.name == f.name))
-    }
-}
-
 impl Pipeline {
     /// Loads and arms everything this kernel allows. What it refuses is kept as a reason in [`Host`].
     pub fn start(spec: &Spec) -> Result<Self, CaptureError> {
@@ -107,13 +104,8 @@ impl Pipeline {
         let root = Root::default();
         // Work for one command may be done by engines' daemons: they are followed beside it.
         let daemons = if spec.tree.is_some() { daemons(&root) } else { vec![] };
-        let (graphs, source) = match arm(spec, &root, &daemons) {
-            Ok(tracing) => {
-                let source = tracing.capture.source();
-                (Some(tracing), Ok(source))
-            }
-            Err(why) => (None, Err(why)),
-        };
+        let threads = daemons.iter().flat_map(|daemon| daemon.threads(&root)).collect();
+        let (graphs, source) = paths::arm(spec, threads);
         let function_graph = match &source {
             Ok(GraphSource::Top) => Availability::yes("top"),
             Ok(_) => Availability::yes("instance"),
@@ -151,6 +143,10 @@ impl Pipeline {
         Ok(Self {
             root,
             watch,
+            budget: graphs
+                .as_ref()
+                .filter(|_| spec.tree.is_none())
+                .map(|_| Budget::new(spec.budget, spec.paths, clock::mono_ns())),
             graphs,
             engine: EngineLog::open(&spec.engine_root),
             engines: Engines::default(),
@@ -212,6 +208,7 @@ impl Pipeline {
             self.failure(engine::failure_of(&step), &mut out);
         }
         self.stalled(&mut out);
+        self.keep_to_budget(&mut out);
         let graphs_up_to = self.graphs.as_ref().map_or(0, |t| t.capture.read_up_to());
         if let Some(t) = &mut self.graphs {
             while let Ok(graph) = t.finished.try_recv() {
@@ -243,10 +240,7 @@ impl Pipeline {
     fn story(story: Story) -> Event {
         let Story::New { key, mut incident } = story else { return Event::Story(story) };
         if let Some(graph) = &mut incident.graph {
-            let names = graph.failed.root.returned();
-            if !names.is_empty() {
-                graph.types = prototypes::of_running(&names);
-            }
+            graph.types = prototypes::of_running(&graph.failed.root.names());
         }
         Event::Story(Story::New { key, incident })
     }
@@ -322,8 +316,9 @@ impl Pipeline {
         if let Some(c) = &container {
             out.push(Event::Container(c.clone(), failure.time));
         }
-        let graph = match (&self.graphs, failure.syscall()) {
-            (Some(t), Some((syscall, _))) => t.covers(syscall),
+        let graph = match (&self.graphs, &failure.kind) {
+            (Some(t), FailureKind::Syscall { name, .. }) => t.covers(name),
+            (Some(t), FailureKind::Netlink(_)) => t.covers("sendmsg"),
             _ => false,
         };
         let expected =
@@ -339,26 +334,4 @@ impl Pipeline {
         };
         out.extend(self.correlator.failure(what, expected).map(Self::story));
     }
-}
-
-/// Arms the tracer, or says why not. A machine-wide watch keeps to the mount family, whose functions rest
-/// on a machine that mounts nothing; one command's tree, and the daemons beside it, can afford all families.
-fn arm(spec: &Spec, root: &Root, daemons: &[Program]) -> Result<Tracing, String> {
-    if !spec.graphs {
-        return Err("switched off by --no-graph".into());
-    }
-    if std::env::var("DIAG_DISABLE").is_ok_and(|d| d.split(',').any(|w| w == "function_graph")) {
-        return Err("switched off by DIAG_DISABLE".into());
-    }
-    let families = match spec.tree {
-        Some(_) => families::ALL.iter().copied().chain([&families::TREE]).collect(),
-        None => vec![&families::MOUNT],
-    };
-    let mut graphs = GraphSpec::new(&families).with_returns();
-    if let Some(pid) = spec.tree {
-        graphs = graphs.of_process(pid).and_threads(daemons.iter().flat_map(|daemon| daemon.threads(root)));
-    }
-    let mut capture = GraphCapture::arm(graphs).map_err(|e| e.to_string())?;
-    let finished = capture.take_receiver().ok_or("the tracer's reader is gone")?;
-    Ok(Tracing { capture, families, finished })
 }

@@ -151,7 +151,7 @@ fn return_values_name_the_decider_of_the_first_failure() {
         drop(full);
         let failed = collector.take("__x64_sys_mount", start, 1).remove(0);
         assert_eq!(failed.root.ret, Some(-i64::from(libc::ENOSPC) as u64), "{failed:?}");
-        let types = prototypes::of_running(&failed.root.returned());
+        let types = prototypes::of_running(&failed.root.names());
         let evidence = GraphEvidence { source: GraphSource::Instance, failed, succeeded: Vec::new(), types };
         let found = decider::by_return_value(&evidence, Errno::ENOSPC).unwrap();
         assert_eq!(found.decider.as_deref(), Some("count_mounts"), "{found:?}");
@@ -341,7 +341,7 @@ fn mount_max_is_decided_in_count_mounts() {
         let mut failed = collector.take("__x64_sys_mount", start, 2);
         failed.extend(collector.take("__x64_sys_move_mount", start, 1));
         for (graph, succeeded) in failed.iter().zip([&mounts, &mounts, &moves]) {
-            let found = decider::by_difference(graph, succeeded);
+            let found = decider::by_difference(graph, succeeded, &std::collections::BTreeMap::new());
             assert_eq!(
                 found.decider.as_deref(),
                 Some("count_mounts"),

@@ -29,6 +29,8 @@ const MAX_THREADS: usize = 4096;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ParserStats {
     pub lines: u64,
+    /// Calls that were entered.
+    pub calls: u64,
     pub unreadable: u64,
     /// Events the ring buffer says it lost; at least one for each place without a number.
     pub lost: u64,
@@ -162,7 +164,8 @@ impl Parser {
             }
             Body::Lost { count } => return self.lost(*count),
             Body::Switch { from, to } => return self.switch(line.cpu.unwrap_or(0), *from, *to),
-            Body::Enter { .. } | Body::Leaf { .. } | Body::Exit { .. } | Body::Interrupt => {}
+            Body::Enter { .. } | Body::Leaf { .. } => self.stats.calls += 1,
+            Body::Exit { .. } | Body::Interrupt => {}
         }
         self.call(line);
     }

@@ -8,6 +8,11 @@ pub fn mono_ns() -> u64 {
     read(ClockId::CLOCK_MONOTONIC) as u64
 }
 
+/// Processor time of the calling thread.
+pub fn own_thread_ns() -> u64 {
+    read(ClockId::CLOCK_THREAD_CPUTIME_ID) as u64
+}
+
 /// Both clocks now.
 pub fn now() -> Stamp {
     Stamp { mono_ns: mono_ns(), unix_ns: read(ClockId::CLOCK_REALTIME) }

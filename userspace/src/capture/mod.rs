@@ -26,6 +26,7 @@ mod ring_buffer;
 pub mod sampler;
 pub mod saved;
 pub mod stalls;
+pub mod successes;
 mod symbols;
 pub mod syscall_args;
 pub mod trace_dat;

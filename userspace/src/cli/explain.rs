@@ -73,9 +73,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<Outcome> {
     }
     let evidence = match (&args.replay, &args.target) {
         _ if let Some(file) = &args.graph => recorded::evidence(file)?,
-        _ if !args.command.is_empty() => {
-            wrapped::run(&args.command, args.form.is_json(), !args.no_graph, global)?
-        }
+        _ if !args.command.is_empty() => watched(args, global)?,
         (Some(file), _) => Recording::read(file)?.evidence,
         (None, Some(target)) if is_recording(target) => Recording::read(target.as_ref())?.evidence,
         (None, Some(target)) => past::look_up(target, args.since, global)?,
@@ -105,9 +103,17 @@ pub(super) fn judge(
     global: &Global,
 ) -> anyhow::Result<(Judged, impl Fn(&Judged))> {
     let args = plain(words, form);
-    let evidence = wrapped::run(&args.command, form.is_json(), true, global)?;
+    let evidence = watched(&args, global)?;
     let judged = weigh(&args, evidence)?;
     Ok((judged, move |judged: &Judged| outcome::answer(&judged.text(&args))))
+}
+
+fn watched(args: &Args, global: &Global) -> anyhow::Result<Evidence> {
+    let wanted = wrapped::Wanted {
+        graphs: !args.no_graph,
+        differences: matches!(args.decider, Some(Decider::Difference)),
+    };
+    wrapped::run(&args.command, args.form.is_json(), wanted, global)
 }
 
 fn plain(words: Vec<OsString>, form: Form) -> Args {

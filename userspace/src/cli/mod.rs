@@ -89,6 +89,9 @@ enum Verb {
     Doctor(doctor::Args),
     /// Keep `diag watch` running, from before the engines start.
     Service(service::Args),
+    /// Make system calls that succeed, for `explain` to hold failed ones against; asked by diag itself.
+    #[command(hide = true)]
+    Succeed { calls: Vec<String> },
     #[command(flatten)]
     Engine(Box<engine::EngineVerb>),
 }
@@ -120,6 +123,10 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Verb::Repro(args) => repro::run(&args, &global),
         Verb::Doctor(args) => doctor::run(args, &global),
         Verb::Service(args) => service::run(&args, &global),
+        Verb::Succeed { calls } => {
+            crate::capture::successes::serve(&calls)?;
+            Ok(Outcome::Nothing)
+        }
         Verb::Engine(verb) => Ok(Outcome::Code(engine::dispatch(*verb, &global.root, global.verbose > 0)?)),
     }
 }

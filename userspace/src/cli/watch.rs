@@ -10,7 +10,7 @@ use crate::{
     explain::{self, rank},
     journal::{Bounds, Writer},
     model::{Explained, Explanation, Stamp},
-    pipeline::{Event, Pipeline, Spec},
+    pipeline::{Event, Paths, Pipeline, Spec},
     render,
 };
 use anyhow::Context;
@@ -23,9 +23,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
-    /// Do not trace kernel paths, even where the kernel allows it.
-    #[arg(long)]
-    no_graph: bool,
+    /// How much of the kernel's paths to trace: none, those of mounts, or those of every family of system calls.
+    #[arg(long, value_enum, default_value = "path")]
+    capture: Capture,
+    /// Percent of one processor that tracing may take; above it diag traces less, and says so.
+    #[arg(long, value_name = "PERCENT", default_value = "1", value_parser = percent)]
+    budget: f64,
     #[command(flatten)]
     filter: Filter,
     /// Count, and show the counts as they grow, instead of each failure.
@@ -33,6 +36,30 @@ pub(super) struct Args {
     by: Option<By>,
     #[command(flatten)]
     form: Form,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Capture {
+    Light,
+    Path,
+    Full,
+}
+
+impl Capture {
+    fn paths(self) -> Paths {
+        match self {
+            Self::Light => Paths::None,
+            Self::Path => Paths::Rare,
+            Self::Full => Paths::Full,
+        }
+    }
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    match text.trim_end_matches([' ', '%']).parse::<f64>() {
+        Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent),
+        _ => Err("a number above 0, up to 100".into()),
+    }
 }
 
 /// How often counts are shown anew.
@@ -62,7 +89,13 @@ async fn watch(args: &Args, global: &Global) -> anyhow::Result<Outcome> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
     let mut journal = Writer::open(&global.journal, Bounds::default())?;
-    let spec = Spec { tree: None, words: vec![], engine_root: global.root.clone(), graphs: !args.no_graph };
+    let spec = Spec {
+        tree: None,
+        words: vec![],
+        engine_root: global.root.clone(),
+        paths: args.capture.paths(),
+        budget: args.budget,
+    };
     let mut pipeline = Pipeline::start(&spec)?;
     let counts = args.by.map(Counts::new);
     let json = args.form.is_json();
@@ -113,6 +146,7 @@ impl Session {
     fn take(&mut self, events: Vec<Event>, pipeline: &Pipeline, journal: &mut Writer) -> anyhow::Result<()> {
         for event in events {
             match event {
+                Event::Less(why) => outcome::say(&why),
                 Event::Container(container, seen) => journal.container(&container, seen)?,
                 Event::Story(Story::New { key, incident }) => {
                     // Kept before it is said: what was read on the screen must not be lost.

@@ -1,6 +1,6 @@
 //! Graphs that wait for their failure, and the successes to hold it against.
 
-use crate::model::{Call, Failure, Graph, GraphEvidence, GraphSource, is_entry_of};
+use crate::model::{Call, Failure, FailureKind, Graph, GraphEvidence, GraphSource, is_entry_of};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 /// Graphs kept per root function. Siblings are picked among them, so a busy kernel must not flush them
@@ -10,7 +10,14 @@ const MOST_PER_ROOT: usize = 128;
 const MOST_SIBLINGS: usize = 4;
 /// `sys_exit` is traced this shortly after the root function returned.
 const EXIT_WINDOW_NS: u64 = 50_000_000;
+/// Unless the processor was taken away in between: then what it returned must tell that it is the same call.
+const LATE_EXIT_NS: u64 = 2_000_000_000;
 const MOST_FAILED: usize = 4096;
+/// A netlink request is sent this shortly before its answer is fetched.
+const ANSWER_WINDOW_NS: u64 = 1_000_000_000;
+/// What sends such a request, and the sender's work on it (net/netlink/af_netlink.c).
+const SENDERS: [&str; 4] = ["sendmsg", "sendto", "sendmmsg", "write"];
+const REQUEST: &str = "netlink_unicast";
 
 /// Recent graphs by root function.
 #[derive(Debug, Default)]
@@ -61,18 +68,35 @@ impl Graphs {
         Some(GraphEvidence { source, failed: failed.clone(), succeeded, types: BTreeMap::new() })
     }
 
+    /// The last request that the thread sent before its answer, which told of the refusal, was fetched.
+    fn request(&self, failure: &Failure) -> Option<&Graph> {
+        let at = failure.time.mono_ns;
+        let sender = |root: &str| SENDERS.iter().any(|syscall| is_entry_of(root, syscall));
+        let senders = self.by_root.iter().filter(|(root, _)| sender(root)).flat_map(|(_, graphs)| graphs);
+        senders
+            .filter(|g| g.tid == failure.task.tid && g.end_ns.is_some_and(|end| end <= at))
+            .filter(|g| g.end_ns.is_some_and(|end| at - end < ANSWER_WINDOW_NS))
+            .filter(|g| g.root.names().contains(REQUEST))
+            .max_by_key(|g| g.end_ns)
+    }
+
     /// The graph that ended just before this failure was reported, on the same thread.
     fn of(&self, failure: &Failure) -> Option<&Graph> {
-        let (syscall, _) = failure.syscall()?;
+        if matches!(failure.kind, FailureKind::Netlink(_)) {
+            return self.request(failure);
+        }
+        let (syscall, errno) = failure.syscall()?;
         let at = failure.time.mono_ns;
+        let returned = |g: &Graph| g.root.ret.map(|ret| ret as i64) == Some(-i64::from(errno.0));
+        let just_before = |g: &Graph| {
+            let most = if returned(g) { LATE_EXIT_NS } else { EXIT_WINDOW_NS };
+            g.end_ns.is_some_and(|end| end <= at && at - end < most)
+        };
         self.by_root
             .iter()
             .filter(|(root, _)| is_entry_of(root, syscall))
             .flat_map(|(_, graphs)| graphs)
-            .filter(|g| {
-                g.tid == failure.task.tid
-                    && g.end_ns.is_some_and(|end| end <= at && at - end < EXIT_WINDOW_NS)
-            })
+            .filter(|g| g.tid == failure.task.tid && just_before(g))
             .max_by_key(|g| g.end_ns)
     }
 

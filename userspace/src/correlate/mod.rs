@@ -15,7 +15,7 @@ use std::collections::HashMap;
 const FOLD_NS: u64 = 60_000_000_000;
 /// How long a failure waits at most until the tracer has been read up to its time: a reader that is behind
 /// on a busy machine needs seconds, one that is not milliseconds.
-const GRAPH_WAIT_NS: u64 = 10_000_000_000;
+const GRAPH_WAIT_NS: u64 = 30_000_000_000;
 /// How long a failure of an engine that reports its steps waits for that report, at most.
 const STEP_WAIT_NS: u64 = 250_000_000;
 /// Incidents whose repetitions are still counted; beyond this the oldest starts anew.
@@ -158,6 +158,11 @@ impl Correlator {
         Some(Story::Again { key: key.clone(), count: open.count, last: now })
     }
 
+    /// Paths are traced otherwise from now on, or no more.
+    pub fn watched_anew(&mut self, host: Host, source: Result<GraphSource, String>) {
+        (self.host, self.source) = (host, source);
+    }
+
     /// What watching lost and took so far; incidents from now on carry it.
     pub fn account(&mut self, loss: Loss, cost: Cost) {
         (self.loss, self.cost) = (loss, Some(cost));
@@ -202,7 +207,11 @@ impl Correlator {
 
     fn emit(&mut self, key: Key, what: Attributed) -> Story {
         let (graph, no_graph) = match &self.source {
-            // Only a system call has a path of its own through the kernel.
+            // The kernel works on a netlink request while it is sent.
+            Ok(source) if matches!(what.failure.kind, FailureKind::Netlink(_)) => {
+                (self.graphs.evidence(&what.failure, *source), None)
+            }
+            // Else only a system call has a path of its own through the kernel.
             _ if what.failure.syscall().is_none() => (None, None),
             Ok(source) => match self.graphs.evidence(&what.failure, *source) {
                 Some(evidence) => (Some(evidence), None),

@@ -1,7 +1,7 @@
 //! Orders of arrival, floods, and graphs that belong to somebody else.
 
 use super::*;
-use crate::model::{Abi, Call, FailureKind, Graph, Task};
+use crate::model::{Abi, Call, FailureKind, Graph, Netlink, Task};
 
 fn failure(tid: u32, at: u64, errno: Errno) -> Failure {
     Failure {
@@ -156,4 +156,44 @@ fn an_engine_s_step_is_waited_for_shortly() {
         })
     };
     assert_eq!(incident(c.due(2_001, 0, told)).step.unwrap().step, "mount proc");
+}
+
+#[test]
+fn a_refused_netlink_request_has_the_path_of_what_sent_it() {
+    let mut c = traced();
+    let sent = |end, inside: &str| {
+        let root = Call { children: vec![Call::leaf(inside)], ..Call::leaf("__x64_sys_sendto") };
+        Graph { root, ..graph(7, end, "") }
+    };
+    c.graph(sent(600, "netlink_unicast"));
+    c.graph(sent(700, "udp_sendmsg"));
+    let request = Netlink {
+        protocol: "NETLINK_ROUTE".into(),
+        request: "RTM_NEWLINK".into(),
+        errno: Errno(libc::EBUSY),
+        flags: 0,
+        message: None,
+        interface: None,
+        link_kind: None,
+        index: None,
+        net_ns: None,
+    };
+    let refused = Failure { kind: FailureKind::Netlink(request), ..failure(7, 1_000, Errno::ENOSPC) };
+    c.failure(attributed(refused), GRAPH);
+    let i = incident(c.due(1_200, 1_001, no_step));
+    assert_eq!(i.graph.unwrap().failed.end_ns, Some(600));
+}
+
+#[test]
+fn a_processor_taken_away_between_return_and_report_does_not_lose_the_path() {
+    let late = |ret: i64| {
+        let mut c = traced();
+        let mut slow = graph(7, 1_000, "count_mounts");
+        slow.root.ret = Some(ret as u64);
+        c.graph(slow);
+        c.failure(attributed(failure(7, 900_000_000, Errno::ENOSPC)), GRAPH);
+        incident(c.due(900_000_100, 900_000_001, no_step)).graph
+    };
+    assert!(late(-28).is_some());
+    assert!(late(0).is_none(), "an earlier call that succeeded");
 }

@@ -101,16 +101,20 @@ fn graph(_: &Path) -> Vec<Check> {
     if row.verdict != Verdict::Yes {
         row.help = "needs CONFIG_FUNCTION_GRAPH_TRACER and no lockdown; distribution kernels have it".into();
     }
-    let mut returns = availability(
-        "return values of kernel functions",
-        ftrace::returns_available(),
-        "the decider is told by comparing with calls that succeeded, if there were any",
-    );
-    if returns.verdict != Verdict::Yes {
-        returns.help = "needs function_graph and a free debug register of the processor".into();
-    }
-    vec![row, returns]
+    let mut rows = vec![row];
+    rows.extend(ftrace::ladder().into_iter().map(|(way, state)| {
+        let mut row = availability("deciding function", state, "the next way is taken");
+        row.detail = format!("{way}: {}", row.detail);
+        if way == BREAKPOINT && row.verdict != Verdict::Yes {
+            row.help = "needs function_graph and a free debug register of the processor".into();
+        }
+        row
+    }));
+    rows
 }
+
+/// Its name in the ladder.
+const BREAKPOINT: &str = "breakpoint";
 
 fn limits(_: &Path) -> Vec<Check> {
     let root = Root::default();

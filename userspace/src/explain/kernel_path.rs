@@ -5,14 +5,14 @@ use super::{
     decider::{self, ByReturn, Sureness},
 };
 use crate::causes;
-use crate::model::{GraphEvidence, Incident, Path, base_name};
+use crate::model::{FailureKind, GraphEvidence, Incident, Path, base_name};
 
 /// The kernel path of an incident; `None` when nothing was captured.
 pub(super) fn of(incident: &Incident, options: Options) -> Option<Path> {
     let evidence = incident.graph.as_ref()?;
     let seen = returned(incident, evidence, options);
     let mut path = by_return_value(&seen)
-        .or_else(|| by_difference(evidence, options))
+        .or_else(|| by_difference(incident, evidence, options))
         .or_else(|| by_catalogue(incident, evidence, options))
         .unwrap_or_else(|| bare(evidence));
     path.returns = seen.returns;
@@ -22,8 +22,14 @@ pub(super) fn of(incident: &Incident, options: Options) -> Option<Path> {
 /// What functions returned, as far as that was recorded and is wanted.
 fn returned(incident: &Incident, evidence: &GraphEvidence, options: Options) -> ByReturn {
     let wanted = options.decider != Some(DeciderMethod::Difference);
-    let errno = incident.failure.syscall().filter(|_| wanted).map(|(_, errno)| errno);
-    errno.and_then(|errno| decider::by_return_value(evidence, errno)).unwrap_or_default()
+    if !wanted {
+        return ByReturn::default();
+    }
+    let seen = match &incident.failure.kind {
+        FailureKind::Netlink(request) => decider::by_answer(evidence, request.errno),
+        _ => incident.failure.syscall().and_then(|(_, errno)| decider::by_return_value(evidence, errno)),
+    };
+    seen.unwrap_or_default()
 }
 
 fn by_return_value(seen: &ByReturn) -> Option<Path> {
@@ -37,13 +43,14 @@ fn by_return_value(seen: &ByReturn) -> Option<Path> {
 }
 
 /// A difference that is not sure is told as a hint, not as the decider: a wrong name costs more than none.
-fn by_difference(evidence: &GraphEvidence, options: Options) -> Option<Path> {
+fn by_difference(incident: &Incident, evidence: &GraphEvidence, options: Options) -> Option<Path> {
     if options.decider == Some(DeciderMethod::ReturnValue) {
         return None;
     }
-    let found = decider::by_difference(&evidence.failed, &evidence.succeeded);
+    let found = decider::by_difference(&evidence.failed, &evidence.succeeded, &evidence.types);
     let name = found.decider?;
-    let sureness = found.sureness.unwrap_or(Sureness::Low);
+    let fits = decider::can_come(&found.path, incident.failure.label().1);
+    let sureness = found.sureness.filter(|_| fits).unwrap_or(Sureness::Low);
     let mut notes = found.notes;
     if sureness == Sureness::Low {
         notes.insert(0, format!("possibly decided in {name}"));

@@ -83,7 +83,7 @@ fn answer(evidence: &GraphEvidence, errno: Errno) -> Answer {
             note: seen.note,
         };
     }
-    let found = decider::by_difference(&evidence.failed, &evidence.succeeded);
+    let found = decider::by_difference(&evidence.failed, &evidence.succeeded, &evidence.types);
     let sure = found.sureness.is_some_and(|sureness| sureness > Sureness::Low);
     let note = (!found.notes.is_empty()).then(|| found.notes.join("; "));
     match found.decider {

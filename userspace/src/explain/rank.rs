@@ -73,9 +73,14 @@ fn weight(e: &Explained) -> u8 {
 
 /// Programs ask so whether the kernel knows a call or a request at all: Rust's standard library for statx(2), with
 /// pointers to nothing; iproute2 for RTM_NEWLINK, with a request that names no interface (ip/iplink.c
-/// `iplink_have_newlink`).
+/// `iplink_have_newlink`); libcap for the last capability, by prctl(PR_CAPBSET_READ) of ever other numbers
+/// (libcap/cap_alloc.c `_libcap_initialize`).
 fn asks_for_the_interface(e: &Explained) -> bool {
     match &e.incident.failure.kind {
+        FailureKind::Syscall { name, errno, .. } if name == "prctl" => {
+            let operation = e.incident.failure.number_arg("op");
+            *errno == Errno::EINVAL && operation == Some(libc::PR_CAPBSET_READ as u64)
+        }
         FailureKind::Syscall { name, errno, .. } => name == "statx" && *errno == Errno(libc::EFAULT),
         FailureKind::Netlink(refused) => {
             refused.errno == Errno(libc::ENODEV)
@@ -267,6 +272,16 @@ mod tests {
         let by = Killer::Kernel;
         killed.incident.failure.kind = FailureKind::Killed { signal: "SIGKILL".into(), by };
         assert!(outlasts_success(&killed));
+    }
+
+    #[test]
+    fn a_program_that_looks_for_the_last_capability_was_refused_nothing() {
+        let mut asked = failed("prctl", libc::EINVAL, 10, 1);
+        assert!(!is_noise(&asked), "of another operation it is a refusal");
+        if let FailureKind::Syscall { args, .. } = &mut asked.incident.failure.kind {
+            args.push(Arg { name: "op".into(), value: ArgValue::Number(libc::PR_CAPBSET_READ as u64) });
+        }
+        assert!(is_noise(&asked));
     }
 
     #[test]

@@ -55,12 +55,12 @@ impl Call {
         Self { name: name.into(), ..Self::default() }
     }
 
-    /// The functions below, itself included, whose return was recorded.
-    pub fn returned(&self) -> HashSet<String> {
+    /// The functions below, itself included.
+    pub fn names(&self) -> HashSet<String> {
         let mut names = HashSet::new();
         let mut stack = vec![self];
         while let Some(call) = stack.pop() {
-            if call.ret.is_some() && !names.contains(&call.name) {
+            if !names.contains(&call.name) {
                 names.insert(call.name.clone());
             }
             stack.extend(&call.children);

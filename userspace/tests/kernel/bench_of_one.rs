@@ -132,12 +132,20 @@ impl Drop for Lowered {
 pub(crate) struct Watch {
     child: Child,
     lines: mpsc::Receiver<Value>,
+    /// What it says on stderr once it watches, and what it said until then.
+    says: mpsc::Receiver<String>,
+    pub(crate) ready: String,
 }
 
 impl Watch {
+    /// Without a budget: an emulated processor takes a long time for everything.
     pub(crate) fn start(bench: &Bench) -> Self {
-        let mut child =
-            bench.diag(&["watch", "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::start_with(bench, &["--budget", "100"])
+    }
+
+    pub(crate) fn start_with(bench: &Bench, more: &[&str]) -> Self {
+        let mut diag = bench.diag(&["watch", "--json"]);
+        let mut child = diag.args(more).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (said, heard) = mpsc::channel();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || {
@@ -157,12 +165,14 @@ impl Watch {
                 break;
             }
         }
+        let (weather, says) = mpsc::channel();
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
                 println!("watch: {line}");
+                let _ = weather.send(line);
             }
         });
-        Self { child, lines: heard }
+        Self { child, lines: heard, says, ready }
     }
 
     /// The next answer that fits.
@@ -176,6 +186,11 @@ impl Watch {
             others.push(v);
         }
         panic!("nothing fitting was reported; what came instead: {others:#?}")
+    }
+
+    /// Whether it has said a line with these words.
+    pub(crate) fn has_said(&self, words: &str) -> bool {
+        self.says.try_iter().any(|line| line.contains(words))
     }
 
     /// Everything reported so far.

@@ -10,6 +10,7 @@
 )]
 
 mod bench_of_one;
+mod budget;
 mod cpuset;
 mod docker;
 mod docker_scene;
@@ -24,6 +25,7 @@ mod seccomp;
 mod short_lived;
 mod silent;
 mod storage;
+mod successes;
 mod tasks;
 mod traces;
 mod watching;

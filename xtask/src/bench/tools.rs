@@ -67,11 +67,11 @@ pub(crate) fn all(place: &Place) -> Result<Vec<Tool>> {
     let engine = place.file("engine").display().to_string();
     let diag = ["diag", "watch", "--json", "--journal", &journal, "--root", &engine];
     let with_paths = tool("diag watch", Kind::Diag, &diag, Some("watching"));
-    let without = [&diag[..], &["--no-graph"]].concat();
+    let without = [&diag[..], &["--capture", "light"]].concat();
     let mut tools = vec![
         tool("nothing", Kind::Nothing, &[], None),
         tool("bare raw tracepoint", Kind::Bare, &[], None),
-        tool("diag watch --no-graph", Kind::Diag, &without, Some("watching")),
+        tool("diag watch --capture light", Kind::Diag, &without, Some("watching")),
     ];
     if with_paths.start(place)?.said.contains("kernel paths by") {
         tools.push(with_paths);

@@ -160,6 +160,15 @@ mod tests {
         assert!(!glob("ab*ba", "aba"));
     }
 
+    /// They run on the stack of whoever was interrupted, so that their values cannot be told from its own.
+    #[test]
+    fn what_interrupts_run_is_not_among_the_functions_of_a_tree() {
+        let list = "raw_sendmsg\nraw_irqentry_exit_cond_resched\ntcp_orphan_update\ntcp_connect\n";
+        let selection = select(list, &[&families::TREE], &[], true);
+        let found: Vec<_> = selection.functions.iter().map(|f| f.name.as_str()).collect();
+        assert_eq!(found, ["raw_sendmsg", "tcp_connect"]);
+    }
+
     #[test]
     fn functions_are_found_with_their_place() {
         let list = "first\n__ftrace_invalid_address___496\nattach_recursive_mnt.isra.0\n__x64_sys_mount\n\

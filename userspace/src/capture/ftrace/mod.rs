@@ -8,6 +8,7 @@
 pub mod families;
 mod filter;
 mod functions;
+mod price;
 mod reader;
 mod returns;
 mod session;
@@ -17,7 +18,7 @@ mod top;
 mod tracefs;
 
 pub use families::Family;
-pub use session::GraphCapture;
+pub use session::{GraphCapture, Spent};
 
 use crate::model::{Availability, Graph, GraphSource};
 use state::RunDir;
@@ -79,6 +80,8 @@ pub struct GraphSpec {
     pub follow: bool,
     /// Ring buffer a cpu. What overflows is counted.
     pub buffer_kb: u32,
+    /// Measure what a traced call costs, by calls of this very thread; only where everybody is traced.
+    pub price: bool,
     /// Record what the traced functions return, where that can be had.
     pub returns: bool,
     /// Another tracefs than the machine's, for tests.
@@ -123,6 +126,7 @@ impl Default for GraphSpec {
             follow: false,
             buffer_kb: buffer_kb(32, 2),
             returns: false,
+            price: false,
             tracefs: None,
             run_dir: RUN_DIR.into(),
         }
@@ -157,11 +161,34 @@ fn one_function() -> GraphSpec {
     }
 }
 
-/// By which rung of the ladder return values can be had here, found out by arming it for one function.
-pub fn returns_available() -> Availability {
-    match GraphCapture::arm(one_function().with_returns()) {
-        Ok(capture) => capture.returns().clone(),
-        Err(error) => Availability::no(error.to_string()),
+/// The ways to the deciding function, best first, each found out by trying (DESIGN §4.3).
+pub fn ladder() -> Vec<(&'static str, Availability)> {
+    let capture = match GraphCapture::arm(one_function()) {
+        Ok(capture) => capture,
+        Err(error) => {
+            let why = format!("without function_graph there is none: {error}");
+            let none = |way| (way, Availability::no(why.clone()));
+            return [returns::PRINTED, returns::TAPPED, DIFFERENCE].map(none).into();
+        }
+    };
+    let printed = capture.try_printed();
+    let tapped = tap::Tap::open().map(|_| "on where traced functions return to".to_owned());
+    let compared = crate::capture::successes::count();
+    vec![
+        (returns::PRINTED, availability(returns::PRINTED, printed)),
+        (returns::TAPPED, availability(returns::TAPPED, tapped)),
+        (DIFFERENCE, Availability::yes(format!("{compared} system calls can be made to succeed on purpose"))),
+    ]
+}
+
+/// The rung that needs no return values.
+const DIFFERENCE: &str = "difference";
+
+fn availability(way: &str, tried: Result<String, String>) -> Availability {
+    match tried {
+        _ if returns::is_off(way) => Availability::no("switched off by DIAG_DISABLE"),
+        Ok(how) => Availability::yes(how),
+        Err(why) => Availability::no(why),
     }
 }
 

@@ -9,19 +9,19 @@ use super::returns::Source;
 use crate::capture::callgraph::Parser;
 use crate::model::Graph;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use tokio::sync::mpsc;
 
 /// Longest time between two looks at an idle pipe; a quarter of the promised latency.
 const IDLE_MS: u16 = 25;
 /// Finished graphs that wait for the receiver; more are dropped and counted.
-pub(super) const QUEUE: usize = 1024;
+pub(super) const QUEUE: usize = 4096;
 /// The kernel hands out at most a page or two at a time.
 const CHUNK: usize = 16 * 1024;
 
@@ -30,8 +30,12 @@ const CHUNK: usize = 16 * 1024;
 pub(super) struct Counters {
     /// Finished graphs for which the queue had no room.
     pub(super) dropped: AtomicU64,
-    /// Graphs whose root is no entry of a watched system call.
-    pub(super) foreign: AtomicU64,
+    /// Graphs whose root is no entry of a watched system call, by that root.
+    pub(super) foreign: Mutex<BTreeMap<String, u64>>,
+    /// Calls that were read.
+    pub(super) calls: AtomicU64,
+    /// Processor time of the thread that reads.
+    pub(super) cpu_ns: AtomicU64,
     /// Events that the pipe itself reports as lost.
     pub(super) lost: AtomicU64,
     /// Everything recorded before this `CLOCK_MONOTONIC` time has been handed out.
@@ -100,6 +104,7 @@ impl Work {
             let graphs = self.parser.take();
             self.returns.take();
             self.deliver(graphs);
+            self.counters.cpu_ns.store(crate::capture::clock::own_thread_ns(), Ordering::Relaxed);
             self.counters.read_up_to.store(looked, Ordering::Release);
             let mut fds = [PollFd::new(stopped.as_fd(), PollFlags::POLLIN)];
             let told = poll(&mut fds, PollTimeout::from(IDLE_MS)).is_ok_and(|ready| ready > 0);
@@ -141,14 +146,24 @@ impl Work {
                 pending.clear();
             }
         }
-        self.counters.lost.store(self.parser.stats().lost, Ordering::Relaxed);
+        let stats = self.parser.stats();
+        self.counters.lost.store(stats.lost, Ordering::Relaxed);
+        self.counters.calls.store(stats.calls, Ordering::Relaxed);
+    }
+
+    fn is_foreign(&self, root: &str) {
+        let Ok(mut foreign) = self.counters.foreign.lock() else { return };
+        match foreign.get_mut(root) {
+            Some(count) => *count += 1,
+            None => drop(foreign.insert(root.to_owned(), 1)),
+        }
     }
 
     fn deliver(&mut self, mut graphs: Vec<Graph>) {
         self.returns.complete(&mut graphs);
         for mut graph in graphs {
             if !self.roots.is_empty() && !self.roots.contains(&graph.root.name) {
-                self.counters.foreign.fetch_add(1, Ordering::Relaxed);
+                self.is_foreign(&graph.root.name);
                 continue;
             }
             complete_name(&mut graph);

@@ -6,18 +6,24 @@ use super::returns::{PRINTED, Returns, Source, TAPPED, is_off};
 use super::state::{Footprint, Record, RunDir, current};
 use super::tap::Tap;
 use super::tracefs::Tracefs;
-use super::{FtraceError, Graph, GraphSource, GraphSpec, filter, top};
-use crate::model::Availability;
+use super::{FtraceError, Graph, GraphSource, GraphSpec, filter, price, top};
+use crate::capture::clock;
+use crate::model::{Availability, is_entry_of};
 use nix::unistd::Uid;
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 const TRACER: &str = "function_graph";
 /// There where the kernel was built to print return values.
 const RETVAL: &str = "options/funcgraph-retval";
+/// How long the reader may take to see the calls by which the price is measured, and between two looks.
+const MOST_WAIT_NS: u64 = 5_000_000_000;
+const LOOK: Duration = Duration::from_millis(5);
 /// Captures of one process at the same time.
 const MAX_OWN: u32 = 64;
 
@@ -30,6 +36,34 @@ pub struct GraphCapture {
     footing: Footing,
     functions: usize,
     returns: Availability,
+    /// Of one traced call, where it was measured.
+    price_ns: Option<u64>,
+}
+
+/// What a capture has taken so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Spent {
+    /// Traced calls, those included that were overwritten.
+    pub calls: u64,
+    /// Nanoseconds of each, where that could be measured.
+    pub price_ns: Option<u64>,
+    /// Processor time of the thread that reads them.
+    pub cpu_ns: u64,
+}
+
+impl Spent {
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            calls: self.calls.saturating_sub(earlier.calls),
+            price_ns: self.price_ns,
+            cpu_ns: self.cpu_ns.saturating_sub(earlier.cpu_ns),
+        }
+    }
+
+    /// All of it, in nanoseconds of one processor.
+    pub fn ns(self) -> u64 {
+        self.price_ns.map_or(0, |price| self.calls.saturating_mul(price)).saturating_add(self.cpu_ns)
+    }
 }
 
 impl GraphCapture {
@@ -56,6 +90,7 @@ impl GraphCapture {
         let scoped = !spec.pids.is_empty();
         let mut selection = functions::select(&available, &spec.families, &spec.functions, scoped);
         selection.add_roots(&spec.roots);
+        let before = spec.price.then(price::one_call_ns).flatten();
         let run = RunDir::new(&spec.run_dir)?;
         // Declared before the lock and so dropped after it: undoing takes the lock again.
         let mut footing = Footing { tracefs, run, footprint: Footprint::default(), record: None };
@@ -67,11 +102,50 @@ impl GraphCapture {
         }
         // From here on dropping the footing must find the lock free.
         drop(order);
-        footing.read(spec, selection)
+        let mut capture = footing.read(spec, selection)?;
+        capture.price_ns = before.and_then(|before| capture.price(before));
+        Ok(capture)
+    }
+
+    /// What arming added to a traced call.
+    fn price(&mut self, before_ns: u64) -> Option<u64> {
+        let after_ns = price::one_call_ns()?;
+        let (over, deadline) = (clock::mono_ns(), clock::mono_ns() + MOST_WAIT_NS);
+        while self.read_up_to() <= over && clock::mono_ns() < deadline {
+            std::thread::sleep(LOOK);
+        }
+        // Graphs of calls before arming there are none, and a size is a size, whoever made the call.
+        let own = self.try_recv_all().into_iter().find(|graph| is_entry_of(&graph.root.name, "open_tree"))?;
+        price::of_one(before_ns, after_ns, own.root.size())
+    }
+
+    pub fn spent(&self) -> Spent {
+        let counters = &self.reader.counters;
+        Spent {
+            // An overwritten event was an entry or an exit.
+            calls: counters.calls.load(Ordering::Relaxed) + self.overruns() / 2,
+            price_ns: self.price_ns,
+            cpu_ns: counters.cpu_ns.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Traces these functions no more.
+    pub fn forget(&self, names: &[String]) -> Result<(), FtraceError> {
+        let buffer = self.footing.buffer();
+        // One write each: a name that is not there is an error, and none of the others' business.
+        names.iter().try_for_each(|name| buffer.write("set_ftrace_filter", &format!("!{name}\n")))
     }
 
     pub fn source(&self) -> GraphSource {
         if self.footing.footprint.uses_top() { GraphSource::Top } else { GraphSource::Instance }
+    }
+
+    /// Whether this kernel prints what functions return.
+    pub(super) fn try_printed(&self) -> Result<String, String> {
+        match self.footing.buffer().value(RETVAL) {
+            Ok(_) => Ok("printed with the graph".into()),
+            Err(_) => Err("this kernel is built without CONFIG_FUNCTION_GRAPH_RETVAL".into()),
+        }
     }
 
     /// By which rung of the ladder return values are had, or why they are not.
@@ -106,9 +180,14 @@ impl GraphCapture {
         self.reader.counters.read_up_to.load(Ordering::Acquire)
     }
 
-    /// Graphs of watched functions outside the watched system calls: cost without use.
-    pub fn foreign_graphs(&self) -> u64 {
-        self.reader.counters.foreign.load(Ordering::Relaxed)
+    /// Follows this process too, where only chosen ones are followed.
+    pub fn follow(&self, pid: u32) -> Result<(), FtraceError> {
+        self.footing.buffer().write("set_ftrace_pid", &format!("{pid}\n"))
+    }
+
+    /// Graphs of watched functions outside the watched system calls, by their outermost function: cost without use.
+    pub fn foreign(&self) -> BTreeMap<String, u64> {
+        self.reader.counters.foreign.lock().map(|foreign| foreign.clone()).unwrap_or_default()
     }
 
     pub fn armed_functions(&self) -> usize {
@@ -224,7 +303,8 @@ impl Footing {
         let returns = source.availability();
         let (reader, receiver) = Reader::start(pipe, selection.roots, source).map_err(failed)?;
         let functions = selection.functions.len();
-        Ok(GraphCapture { reader, receiver: Some(receiver), footing: self, functions, returns })
+        let receiver = Some(receiver);
+        Ok(GraphCapture { reader, receiver, footing: self, functions, returns, price_ns: None })
     }
 
     fn undo(&mut self) -> Result<(), FtraceError> {

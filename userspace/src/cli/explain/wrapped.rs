@@ -8,17 +8,31 @@ use crate::{
     },
     correlate::Story,
     model::{Availability, Evidence, Incident},
-    pipeline::{Event, Pipeline, Spec},
+    pipeline::{Event, Paths, Pipeline, Spec},
 };
 use anyhow::Context;
 use std::{ffi::OsString, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// What is still to be read when the command has ended: a blink on a real processor, much on an emulated one.
-const LONGEST_BACKLOG: Duration = Duration::from_secs(30);
+/// How long is waited for what is on its way when the command is over: a tracer's reader that is behind on a busy
+/// machine needs that long, any other milliseconds.
+const MOST_WAIT: Duration = Duration::from_secs(30);
+
+/// How kernel paths are looked at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) graphs: bool,
+    /// Look for differences to calls that succeeded, also where return values tell.
+    pub(super) differences: bool,
+}
 
 /// Runs a command under watch from its first instruction on.
-pub(super) fn run(words: &[OsString], json: bool, graphs: bool, global: &Global) -> anyhow::Result<Evidence> {
+pub(super) fn run(
+    words: &[OsString],
+    json: bool,
+    wanted: Wanted,
+    global: &Global,
+) -> anyhow::Result<Evidence> {
     // Before any thread exists, so that the fork is a plain one.
     let waiting = Waiting::prepare(words, json)?;
     urgent::run_first();
@@ -31,8 +45,14 @@ pub(super) fn run(words: &[OsString], json: bool, graphs: bool, global: &Global)
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
         let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
         let plain: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-        let spec =
-            Spec { tree: Some(waiting.pid), words: plain.clone(), engine_root: global.root.clone(), graphs };
+        let spec = Spec {
+            tree: Some(waiting.pid),
+            words: plain.clone(),
+            engine_root: global.root.clone(),
+            paths: if wanted.graphs { Paths::Full } else { Paths::None },
+            // Not held to any: it ends with the command.
+            budget: 100.0,
+        };
         let mut pipeline = Pipeline::start(&spec)?;
         let running: Running = waiting.release();
         let mut events = Vec::new();
@@ -48,9 +68,11 @@ pub(super) fn run(words: &[OsString], json: bool, graphs: bool, global: &Global)
                 break ended;
             }
         };
-        events.extend(
-            pipeline.finish(LONGEST_BACKLOG).await.context("reading from the kernel failed")?,
-        );
+        events.extend(pipeline.finish(MOST_WAIT).await.context("reading from the kernel failed")?);
+        let mut incidents = fold(events);
+        if wanted.differences || !pipeline.host().capture.returns.is_yes() {
+            pipeline.compare(&mut incidents).await;
+        }
         let program = plain[0].rsplit('/').next().unwrap_or_default();
         let mut host = pipeline.host().clone();
         let untied = pipeline.untied();
@@ -61,7 +83,7 @@ pub(super) fn run(words: &[OsString], json: bool, graphs: bool, global: &Global)
         Ok(Evidence {
             host,
             container: None,
-            incidents: fold(events),
+            incidents,
             loss: pipeline.loss(),
             cost: Some(pipeline.cost()),
             said: complaints::of_stderr(&running.said(), program, pipeline.client_of()),
@@ -85,7 +107,7 @@ fn fold(events: Vec<Event>) -> Vec<Incident> {
             Event::Story(Story::Again { key, count, last }) => {
                 counts.insert(key, (count, last));
             }
-            Event::Container(..) => {}
+            Event::Container(..) | Event::Less(_) => {}
         }
     }
     for (incident, key) in incidents.iter_mut().zip(&keys) {

@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
         bail!("no call of {:?} {of}; {}", args.what, hint(&graphs));
     }
     // A recording may be of another kernel, whose types are not ours.
-    let names: HashSet<String> = calls.iter().flat_map(|(_, call)| call.returned()).collect();
+    let names: HashSet<String> = calls.iter().flat_map(|(_, call)| call.names()).collect();
     let types = if live { prototypes::of_running(&names) } else { BTreeMap::new() };
     let asked = Asked { what: &args.what, types: &types };
     let failed = calls.iter().position(|(_, call)| picture::errno(call, &asked).is_some());

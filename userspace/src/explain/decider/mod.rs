@@ -17,14 +17,14 @@ mod returned;
 mod tree;
 mod typed;
 
-pub use noise::is_noise;
-pub use returned::{ByReturn, by_return_value};
+pub use noise::{can_come, is_noise};
+pub use returned::{ByReturn, by_answer, by_return_value};
 pub use typed::{errno, words};
 
-use crate::model::{Call, Graph, base_name};
+use crate::model::{Call, Graph, Prototype, base_name};
 use compare::Verdict;
-use std::collections::HashSet;
-use tree::Node;
+use std::collections::{BTreeMap, HashSet};
+use tree::{Node, View};
 
 /// How far the answer can be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,22 +57,25 @@ impl Difference {
     }
 }
 
-/// Holds the failed call against the nearest of the successful ones.
-pub fn by_difference(failed: &Graph, succeeded: &[Graph]) -> Difference {
+/// Holds the failed call against the nearest of the successful ones. `types` are those of the failed call's functions,
+/// as far as they are known.
+pub fn by_difference(failed: &Graph, succeeded: &[Graph], types: &BTreeMap<String, Prototype>) -> Difference {
     let nothing = HashSet::new();
-    let plain = Node::of(&failed.root, &nothing);
+    let all = View { learned: &nothing, types };
+    let plain = Node::of(&failed.root, &all);
     let comparable: Vec<_> = succeeded
         .iter()
         .enumerate()
-        .map(|(index, graph)| (index, Node::of(&graph.root, &nothing)))
+        .map(|(index, graph)| (index, Node::of(&graph.root, &all)))
         .filter(|(_, node)| node.name == plain.name)
         .collect();
     let Some(nearest) = nearest(&plain, &comparable) else {
         return Difference::none(format!("no comparable success: no {} that succeeded was seen", plain.name));
     };
     let learned = noise::learn(nearest, &comparable);
-    let failure = Node::of(&failed.root, &learned);
-    let Some(success) = succeeded.get(nearest).map(|graph| Node::of(&graph.root, &learned)) else {
+    let view = View { learned: &learned, types };
+    let failure = Node::of(&failed.root, &view);
+    let Some(success) = succeeded.get(nearest).map(|graph| Node::of(&graph.root, &view)) else {
         return Difference::none("no comparable success");
     };
     let mut answer = judge(&failure, &success);
@@ -142,7 +145,8 @@ fn find_last(call: &Call, function: &str, path: &mut Vec<String>) -> bool {
 /// Without anything to compare: the last call at each level that is neither noise nor clean-up, which is
 /// where the error most likely came up.
 pub fn deepest_path(failed: &Graph) -> Vec<String> {
-    let root = Node::of(&failed.root, &HashSet::new());
+    let view = View { learned: &HashSet::new(), types: &BTreeMap::new() };
+    let root = Node::of(&failed.root, &view);
     let mut path = vec![root.name.clone()];
     let mut at = &root;
     while let Some(next) = at.children.iter().rev().find(|child| !noise::cleans_up(&child.name)) {
@@ -152,5 +156,7 @@ pub fn deepest_path(failed: &Graph) -> Vec<String> {
     path
 }
 
+#[cfg(test)]
+mod recorded_tests;
 #[cfg(test)]
 mod tests;

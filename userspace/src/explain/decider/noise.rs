@@ -12,7 +12,14 @@ const NOISE: &[(&str, &str)] = &[
         "interrupts and what they run",
         "asm_* sysvec_* common_interrupt irq_enter* irq_exit* __irq_exit* do_IRQ smp_apic_* \
          smp_call_function* do_softirq* __do_softirq handle_softirqs exc_page_fault exc_nmi \
-         do_user_addr_fault handle_mm_fault irqentry_*",
+         do_user_addr_fault handle_mm_fault irqentry_* raw_irqentry_*",
+    ),
+    (
+        "timers of the network that run in the same interrupts",
+        "tcp_orphan_update tcp_write_timer* tcp_delack_timer* tcp_keepalive_timer tcp_retransmit_timer \
+         tw_timer_handler neigh_timer_handler neigh_proxy_process neigh_periodic_work dev_watchdog ip_expire \
+         igmp_timer_expire igmp_gq_timer_expire igmp_ifc_timer_expire mld_*_work fib6_gc_timer_cb \
+         br_*_timer_expired sched_rt_period_timer sched_cfs_period_timer posix_timer_fn",
     ),
     (
         "the scheduler",
@@ -39,12 +46,16 @@ const NOISE: &[(&str, &str)] = &[
          __memcg_slab_* refill_* should_failslab should_fail_alloc_page pcpu_* __refill_* \
          kmem_cache_free* kfree* kvfree __slab_free* shrink_*",
     ),
+    (
+        "programs on tracepoints, diag's own among them",
+        "bpf_trace_run* __bpf_trace_* lookup_elem_raw lookup_nulls_elem_raw __htab_map_lookup_elem",
+    ),
     ("writing to the log", "_printk printk* vprintk* console_* audit_log*"),
 ];
 
 /// Words in the names of functions that only let go of something. Their return value decides nothing, and
 /// a successful call has them too.
-const RELEASE: &str = "put free unlock drop release dput mntput fput iput dec delayed finish flush";
+const RELEASE: &str = "put free unlock drop release dput mntput fput iput dec delayed finish flush delete";
 
 /// Further words of functions that undo: in a failed call they come after the decision. In a successful
 /// one they may be the work itself (umount, kill, remove).
@@ -106,6 +117,45 @@ pub(super) fn releases(name: &str) -> bool {
 pub(super) fn cleans_up(name: &str) -> bool {
     // The system call umount is called just what its clean-up is called.
     releases(name) || (!name.contains("sys_") && has_word(name, UNDO))
+}
+
+/// Walking a path (fs/namei.c), and what it can say. Two walks differ for many reasons, mostly in other folders.
+const WALKS: &str = "link_path_walk walk_component step_into step_into_slowpath lookup_fast";
+const OF_WALKS: [Errno; 6] = [
+    Errno::ENOENT,
+    Errno(libc::ENOTDIR),
+    Errno::EACCES,
+    Errno(libc::ELOOP),
+    Errno(libc::ENAMETOOLONG),
+    Errno(libc::ESTALE),
+];
+
+/// Whether an errno can have come this way.
+pub fn can_come(path: &[String], errno: Errno) -> bool {
+    let walked = path.iter().any(|function| WALKS.split(' ').any(|known| known == function));
+    !walked || OF_WALKS.contains(&errno)
+}
+
+/// Functions that return a pointer and refuse with NULL, or that find nothing: what that means, and which errno it is
+/// worth, their caller decides (kernel/ucount.c, kernel/signal.c, fs/pipe.c, fs/super.c, fs/namespace.c, fs/inode.c,
+/// fs/namei.c, fs/dcache.c).
+const NULL_SAYS_NO: &str = "inc_ucount get_ucounts alloc_ucounts __sigqueue_alloc sigqueue_alloc alloc_pipe_info \
+     alloc_super alloc_vfsmnt new_inode new_inode_pseudo alloc_inode lookup_dcache lookup_one_qstr lookup_one_qstr_excl __lookup_hash lookup_fast lookup_slow __lookup_slow \
+     d_lookup __d_lookup __d_lookup_rcu d_alloc d_alloc_parallel pid_task find_task_by_vpid find_vma";
+
+/// Whether this says no by NULL and so names no errno.
+pub(super) fn says_null(name: &str) -> bool {
+    NULL_SAYS_NO.split(' ').any(|known| known == name)
+}
+
+/// Whether the names say that one takes back what the other did: `dec_rlimit_put_ucounts` and
+/// `inc_rlimit_get_ucounts`.
+pub(super) fn undoes(undoing: &str, done: &str) -> bool {
+    // Shorter words are verbs and layers: get, inc, vfs, mnt.
+    const LEAST: usize = 4;
+    let noun =
+        |word: &&str| word.len() >= LEAST && !RELEASE.split(' ').chain(UNDO.split(' ')).any(|w| w == *word);
+    undoing.split('_').filter(noun).any(|word| done.split('_').any(|other| other == word))
 }
 
 fn has_word(name: &str, words: &str) -> bool {

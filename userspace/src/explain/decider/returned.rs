@@ -29,16 +29,8 @@ pub fn by_return_value(evidence: &GraphEvidence, errno: Errno) -> Option<ByRetur
     evidence.failed.root.ret?;
     let root = Reading::of(&evidence.failed.root, &evidence.types, i64::from(errno.0));
     let mut way = vec![&root];
-    let mut at = &root;
-    while let Some(next) = teller(&at.children) {
-        way.push(next);
-        at = next;
-    }
-    let mut returns = Vec::new();
-    gather(&root, &way[1..], &mut returns);
-    // What came last was nearest to the decision.
-    let surplus = returns.len().saturating_sub(MOST_VALUES);
-    returns.drain(..surplus);
+    let at = descend(&root, &mut way);
+    let returns = values(&root, &way);
     if let Some(word) = noise::error_of_socket(at.name, errno) {
         // Not decided in the call at all, unless what left the error ran inside it (over the loopback).
         let left = find(at, &|node| noise::leaves_error(node.name));
@@ -57,6 +49,56 @@ pub fn by_return_value(evidence: &GraphEvidence, errno: Errno) -> Option<ByRetur
         note: inside(at),
         returns,
     })
+}
+
+/// For an errno that the call did not return but wrote into an answer, as netlink does: what returned it first
+/// met nobody above that passed it on.
+pub fn by_answer(evidence: &GraphEvidence, errno: Errno) -> Option<ByReturn> {
+    evidence.failed.root.ret?;
+    let root = Reading::of(&evidence.failed.root, &evidence.types, i64::from(errno.0));
+    let mut way = vec![&root];
+    if !outermost(&root, &mut way) {
+        return None;
+    }
+    let at = descend(way[way.len() - 1], &mut way);
+    Some(ByReturn {
+        decider: Some(at.name.to_owned()),
+        path: way.iter().map(|node| node.name.to_owned()).collect(),
+        note: inside(at),
+        returns: values(&root, &way),
+    })
+}
+
+/// Extends the way to the last call that returned the error to a caller that did not.
+fn outermost<'a, 'n>(at: &'a Node<'n>, way: &mut Vec<&'a Node<'n>>) -> bool {
+    for child in at.children.iter().rev() {
+        way.push(child);
+        if child.tells || outermost(child, way) {
+            return true;
+        }
+        way.pop();
+    }
+    false
+}
+
+/// Down to where the error began; the way is extended.
+fn descend<'a, 'n>(from: &'a Node<'n>, way: &mut Vec<&'a Node<'n>>) -> &'a Node<'n> {
+    let mut at = from;
+    while let Some(next) = teller(&at.children) {
+        way.push(next);
+        at = next;
+    }
+    at
+}
+
+/// What was returned along the way.
+fn values(root: &Node<'_>, way: &[&Node<'_>]) -> Vec<Returned> {
+    let mut returns = Vec::new();
+    gather(root, &way[1..], &mut returns);
+    // What came last was nearest to the decision.
+    let surplus = returns.len().saturating_sub(MOST_VALUES);
+    returns.drain(..surplus);
+    returns
 }
 
 /// The call through which the error came up.

@@ -33,11 +33,13 @@ fn types(short: &[&str]) -> BTreeMap<String, Prototype> {
     short.iter().map(one).collect()
 }
 
-fn found(root: Call, short: &[&str], errno: Errno) -> ByReturn {
+fn evidence(root: Call, short: &[&str]) -> GraphEvidence {
     let failed = Graph { tid: 1, comm: String::new(), cpu: 0, start_ns: 0, end_ns: Some(9), root, lost: 0 };
-    let evidence =
-        GraphEvidence { source: GraphSource::Instance, failed, succeeded: Vec::new(), types: types(short) };
-    by_return_value(&evidence, errno).unwrap()
+    GraphEvidence { source: GraphSource::Instance, failed, succeeded: Vec::new(), types: types(short) }
+}
+
+fn found(root: Call, short: &[&str], errno: Errno) -> ByReturn {
+    by_return_value(&evidence(root, short), errno).unwrap()
 }
 
 fn decider(root: Call, short: &[&str]) -> Option<String> {
@@ -154,4 +156,20 @@ fn an_error_that_a_packet_left_belongs_to_who_left_it() {
     assert_eq!(connect(vec![call("tcp_reset", 0, vec![])]).as_deref(), Some("tcp_reset"));
     // The answer of another machine comes in an interrupt, whoever runs there.
     assert_eq!(connect(vec![]), None);
+}
+
+#[test]
+fn an_errno_in_an_answer_was_returned_to_who_wrote_the_answer() {
+    let busy = -i64::from(libc::EBUSY) as u64;
+    let doit = call("rtnl_newlink", busy, vec![call("br_add_if", busy, vec![])]);
+    let work = call("netlink_rcv_skb", 0, vec![call("rtnetlink_rcv_msg", busy, vec![doit])]);
+    let root = call("__x64_sys_sendto", 32, vec![call("netlink_unicast", 32, vec![work])]);
+    let short =
+        ["rtnl_newlink:i", "br_add_if:i", "netlink_rcv_skb:i", "rtnetlink_rcv_msg:i", "netlink_unicast:i"];
+    let evidence = evidence(root, &short);
+    let found = by_answer(&evidence, Errno(libc::EBUSY)).unwrap();
+    assert_eq!(found.decider.as_deref(), Some("br_add_if"));
+    assert_eq!(found.path.len(), 6);
+    assert_eq!(by_answer(&evidence, Errno(libc::EPERM)), None, "nobody returned that");
+    assert_eq!(by_return_value(&evidence, Errno(libc::EBUSY)).unwrap().decider, None);
 }

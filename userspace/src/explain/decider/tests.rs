@@ -34,9 +34,14 @@ fn graph(text: &str) -> Graph {
     Graph { tid: 1, comm: "test".into(), cpu: 0, start_ns: 1, end_ns: Some(2), root, lost: 0 }
 }
 
+/// Without types, as on a kernel that has none.
+fn difference(failed: &Graph, succeeded: &[Graph]) -> Difference {
+    by_difference(failed, succeeded, &BTreeMap::new())
+}
+
 fn answer(failed: &str, succeeded: &[&str]) -> Difference {
     let succeeded: Vec<_> = succeeded.iter().map(|text| graph(text)).collect();
-    by_difference(&graph(failed), &succeeded)
+    difference(&graph(failed), &succeeded)
 }
 
 fn decider(failed: &str, succeeded: &[&str]) -> Option<String> {
@@ -45,7 +50,7 @@ fn decider(failed: &str, succeeded: &[&str]) -> Option<String> {
 
 fn recorded_decider(failed: &str, succeeded: &[&str]) -> Option<String> {
     let succeeded: Vec<_> = succeeded.iter().map(|name| recorded(name)).collect();
-    by_difference(&recorded(failed), &succeeded).decider
+    difference(&recorded(failed), &succeeded).decider
 }
 
 #[test]
@@ -66,13 +71,13 @@ fn mount_max_through_every_way_in() {
         ),
         ("max-move", 3, "__x64_sys_move_mount do_move_mount attach_recursive_mnt count_mounts"),
     ] {
-        let found = by_difference(&recorded(&format!("6.12/{failed}")), &succeeded);
+        let found = difference(&recorded(&format!("6.12/{failed}")), &succeeded);
         assert_eq!(found.path.join(" "), path, "{found:?}");
         assert_eq!(found.sibling, Some(sibling));
         assert_eq!(found.sureness, Some(Sureness::High));
     }
     // Here the compiler has inlined most of what follows count_mounts, and renamed attach_recursive_mnt.
-    let found = by_difference(&recorded("7.2/max-tmpfs"), &[recorded("7.2/ok-tmpfs")]);
+    let found = difference(&recorded("7.2/max-tmpfs"), &[recorded("7.2/ok-tmpfs")]);
     assert_eq!(found.decider.as_deref(), Some("count_mounts"));
     assert!(found.path.contains(&"attach_recursive_mnt".to_owned()), "{found:?}");
 }
@@ -95,15 +100,15 @@ fn other_refusals() {
 #[test]
 fn no_answer_rather_than_a_wrong_one() {
     // A new mount against a bind mount: another way through path_mount.
-    let found = by_difference(&recorded("6.12/max-bind"), &[recorded("6.12/ok-tmpfs")]);
+    let found = difference(&recorded("6.12/max-bind"), &[recorded("6.12/ok-tmpfs")]);
     assert_eq!(found.decider, None, "{found:?}");
     assert!(found.notes[0].contains("not comparable"), "{found:?}");
     // One option more than any success had.
     assert_eq!(recorded_decider("6.12/bad-ovl-option", &["6.12/ok-overlay"]), None);
     // Another system call.
-    let found = by_difference(&recorded("6.12/max-move"), &[recorded("6.12/ok-tmpfs")]);
+    let found = difference(&recorded("6.12/max-move"), &[recorded("6.12/ok-tmpfs")]);
     assert!(found.notes[0].contains("no comparable success"), "{found:?}");
-    assert_eq!(by_difference(&recorded("6.12/max-move"), &[]).sibling, None);
+    assert_eq!(difference(&recorded("6.12/max-move"), &[]).sibling, None);
     // The same tree: whatever decided is inlined or not armed.
     assert_eq!(recorded_decider("6.12/max-tmpfs", &["6.12/max-tmpfs"]), None);
     assert_eq!(recorded_decider("6.12/ok-overlay", &["6.12/ok-overlay"]), None);
@@ -124,6 +129,87 @@ fn the_last_common_call_before_the_unwinding() {
     // The success does nothing more, but only the failure cleans up.
     let found = answer("s(a f(b) a_free)", &["s(a f(b))"]);
     assert_eq!((found.decider.as_deref(), found.sureness), (Some("b"), Some(Sureness::Low)));
+}
+
+/// Types in short: `i` can carry an errno, `b` says yes or no, `v` nothing.
+fn typed(failed: &str, succeeded: &str, short: &str) -> Option<String> {
+    use crate::model::Gives;
+    let one = |word: &str| {
+        let (name, kind) = word.split_once(':').unwrap();
+        let gives = match kind {
+            "i" => Gives::Int,
+            "b" => Gives::Bool,
+            _ => Gives::Nothing,
+        };
+        (name.to_owned(), Prototype { gives, pointee: None, takes: Vec::new() })
+    };
+    let types = short.split(' ').map(one).collect();
+    by_difference(&graph(failed), &[graph(succeeded)], &types).decider
+}
+
+#[test]
+fn who_says_only_yes_or_no_does_not_decide() {
+    // sethostname(2): the kernel asks, and says EPERM itself.
+    let (failed, succeeded) = ("s(f(capable(cap)))", "s(f(capable(cap) copy))");
+    assert_eq!(typed(failed, succeeded, "f:i capable:b cap:i").as_deref(), Some("f"));
+    // What it asked is passed by on the way down as well.
+    let (failed, succeeded) = ("s(check(hook(ask)))", "s(check(hook(ask)) work)");
+    assert_eq!(typed(failed, succeeded, "check:i hook:i ask:b").as_deref(), Some("hook"));
+    assert_eq!(typed(failed, succeeded, "check:i hook:i ask:i").as_deref(), Some("ask"));
+    // The success was not even asked.
+    let (failed, succeeded) = ("s(f(look capable(cap)))", "s(f(look set))");
+    assert_eq!(typed(failed, succeeded, "f:i look:i capable:b cap:i").as_deref(), Some("f"));
+    // Whatever differs below the question.
+    assert_eq!(
+        typed("s(f(capable(cap(look))))", "s(f(capable(cap(look audit)) set))", "f:i capable:b cap:i look:i")
+            .as_deref(),
+        Some("f")
+    );
+    assert_eq!(
+        typed(
+            "s(f(capable(cap(look)) f_put))",
+            "s(f(capable(cap(look audit)) f_put))",
+            "f:i capable:b cap:i"
+        )
+        .as_deref(),
+        Some("f")
+    );
+    // Nor does who says no by NULL, whatever its type could carry.
+    assert_eq!(
+        typed("s(copy_ns(inc_ucount))", "s(copy_ns(inc_ucount) x)", "copy_ns:i").as_deref(),
+        Some("copy_ns")
+    );
+    // And what says nothing at all is no reason to stop.
+    let (failed, succeeded) = ("s(check trace)", "s(check trace work)");
+    assert_eq!(typed(failed, succeeded, "check:i trace:v").as_deref(), Some("check"));
+}
+
+#[test]
+fn what_walks_a_path_says_only_what_walks_can_say() {
+    use crate::model::Errno;
+    let walk =
+        ["__x64_sys_connect", "unix_find_other", "link_path_walk", "inode_permission"].map(str::to_owned);
+    assert!(can_come(&walk, Errno::EACCES) && !can_come(&walk, Errno::EAGAIN));
+    assert!(can_come(&walk[..2], Errno::EAGAIN));
+}
+
+#[test]
+fn what_is_undone_had_been_done() {
+    let (failed, succeeded) =
+        ("s(f(inc_rlimit_get_ucounts dec_rlimit_put_ucounts))", "s(f(inc_rlimit_get_ucounts))");
+    assert_eq!(decider(failed, &[succeeded]).as_deref(), Some("f"));
+    // Of something else it says only that the last one may have failed.
+    let found = answer("s(f(inc_count charge dec_count))", &["s(f(inc_count charge))"]);
+    assert_eq!((found.decider.as_deref(), found.sureness), (Some("charge"), Some(Sureness::Low)));
+}
+
+#[test]
+fn a_chain_of_calls_is_less_sure_and_one_of_several_least() {
+    assert_eq!(answer("s(a)", &["s(a b)"]).sureness, Some(Sureness::High));
+    let found = answer("s(a(x(y)))", &["s(a(x(y)) b)"]);
+    assert_eq!((found.decider.as_deref(), found.sureness), (Some("y"), Some(Sureness::Medium)));
+    let found = answer("s(a(w x(y)))", &["s(a(w x(y)) b)"]);
+    assert_eq!((found.decider.as_deref(), found.sureness), (Some("y"), Some(Sureness::Low)));
 }
 
 #[test]
@@ -155,7 +241,7 @@ fn lost_events_forbid_an_answer_where_they_are_missing() {
     let mut failed = graph("s(a f(b))");
     failed.lost = 3;
     failed.root.children[1].hole = true;
-    let found = by_difference(&failed, &[graph("s(a f(b c) d)")]);
+    let found = difference(&failed, &[graph("s(a f(b c) d)")]);
     assert_eq!(found.decider, None);
     assert!(found.notes[0].contains("lost inside f"), "{found:?}");
 }
@@ -199,7 +285,7 @@ fn any_trees_survive() {
     };
     for _ in 0..20_000 {
         let (failed, succeeded) = (tree(), [tree(), tree()]);
-        let found = by_difference(&failed, &succeeded);
+        let found = difference(&failed, &succeeded);
         if let Some(name) = &found.decider {
             assert!(!path_to(&failed, name).is_empty(), "{found:?}");
             assert_eq!(found.path.last(), Some(name));

@@ -149,6 +149,7 @@ pub static TREE: Family = Family {
              !dev_printk* !__dev_printk* !dev_pm_* !dev_coredump* !dev_err* !dev_attr* !dev_uevent* \
              !dev_vprintk* !nf_*_show !nf_log_* !inet_twsk_* !inet_frag_* !sctp_* !xt_compat* !tcp_*_seq_* \
              !udp_*_seq_* !*_seq_next !*_seq_start !*_seq_stop !*_seq_show !netlink_poll* !unix_poll \
+             !raw_irqentry_* !raw_notifier_* !tcp_orphan_* \
              !unix_dgram_poll !udp_poll !sock_gen_* !icmp_sk_* !tun_*",
         ),
         ("the kernel's limits by user", "*_ucount* *rlimit* is_*overlimit pids_* alloc_pid kernel_clone"),

@@ -1,8 +1,9 @@
 //! Becomes a user that nobody else is, with a low RLIMIT_NPROC, and forks until that is refused.
 
+use super::own_limits::lower;
 use super::{Provoked, children::Children};
 use anyhow::{Context, bail};
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::Resource;
 use nix::unistd::{Gid, Uid, setresgid, setresuid};
 
 const ROOM: u64 = 3;
@@ -10,7 +11,7 @@ const ROOM: u64 = 3;
 const NOBODY_ELSE: u32 = 2_000_999_111;
 
 pub(super) fn provoke(_: &str) -> anyhow::Result<Provoked> {
-    setrlimit(Resource::RLIMIT_NPROC, ROOM, ROOM).context("cannot lower RLIMIT_NPROC")?;
+    lower(Resource::RLIMIT_NPROC, ROOM)?;
     let (uid, gid) = (Uid::from_raw(NOBODY_ELSE), Gid::from_raw(NOBODY_ELSE));
     setresgid(gid, gid, gid).context("cannot change the group")?;
     // Takes the capabilities that are exempt from the limit along (capabilities(7)).

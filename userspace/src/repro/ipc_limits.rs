@@ -1,9 +1,10 @@
 //! Lowers a limit of System V or POSIX objects in an IPC namespace of its own, and goes over it.
 
+use super::own_limits::lower;
 use super::{Provoked, result};
 use anyhow::Context;
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::Resource;
 use nix::unistd::{Gid, Uid, setresgid, setresuid};
 use std::fs;
 
@@ -123,7 +124,7 @@ pub(super) fn posix_queues(variant: &str) -> anyhow::Result<Provoked> {
 
 pub(super) fn posix_bytes(_: &str) -> anyhow::Result<Provoked> {
     unshare(CloneFlags::CLONE_NEWIPC).context("cannot make an IPC namespace")?;
-    setrlimit(Resource::RLIMIT_MSGQUEUE, 1000, 1000).context("cannot lower RLIMIT_MSGQUEUE")?;
+    lower(Resource::RLIMIT_MSGQUEUE, 1000)?;
     become_ordinary()?;
     Provoked::by("mq_open", || result(open_queue(c"a", 10, 8192)))
 }

@@ -1,9 +1,10 @@
 //! Faults of local sockets, in a temporary folder.
 
+use super::own_limits::lower;
 use super::sockets::{self, local, socket};
 use super::{LINGER, Provoked};
 use anyhow::{Context, bail};
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::Resource;
 use nix::unistd::{Gid, Uid, setresgid, setresuid};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -139,7 +140,7 @@ pub(super) fn mix_types(_: &str) -> anyhow::Result<Provoked> {
 /// Sends its own descriptor again and again; nobody receives any.
 pub(super) fn send_descriptors(_: &str) -> anyhow::Result<Provoked> {
     const ROOM: u64 = 16;
-    setrlimit(Resource::RLIMIT_NOFILE, ROOM, ROOM).context("cannot lower RLIMIT_NOFILE")?;
+    lower(Resource::RLIMIT_NOFILE, ROOM)?;
     let nobody = 2_000_999_112;
     let (uid, gid) = (Uid::from_raw(nobody), Gid::from_raw(nobody));
     setresgid(gid, gid, gid)?;

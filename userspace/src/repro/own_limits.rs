@@ -2,7 +2,7 @@
 
 use super::{LINGER, Provoked, result};
 use anyhow::{Context, bail};
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::{io, ptr, thread};
 
 const MIB: usize = 1 << 20;
@@ -19,8 +19,10 @@ fn refused(result: i64, syscall: &'static str, what: &str) -> anyhow::Result<Pro
     Ok(Provoked::new(syscall, error))
 }
 
-fn lower(resource: Resource, to: u64) -> anyhow::Result<()> {
-    setrlimit(resource, to, to).with_context(|| format!("cannot lower {resource:?}"))
+/// The hard limit stays, so that the soft one may be raised again without a capability.
+pub(super) fn lower(resource: Resource, to: u64) -> anyhow::Result<()> {
+    let (_, hard) = getrlimit(resource).with_context(|| format!("cannot read {resource:?}"))?;
+    setrlimit(resource, to, hard).with_context(|| format!("cannot lower {resource:?}"))
 }
 
 /// Takes a capability out of the effective set (capabilities(7)).

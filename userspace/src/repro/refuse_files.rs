@@ -1,10 +1,11 @@
 //! File operations that mounts and file systems refuse, on a tmpfs in a mount namespace of its own.
 
 use super::Provoked;
+use super::own_limits::lower;
 use super::refuse_mounts::{refused, sandbox};
 use anyhow::Context;
 use nix::mount::{MsFlags, mount};
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::Resource;
 use nix::unistd::{Gid, Uid, chown};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::Write;
@@ -70,7 +71,7 @@ pub(super) fn too_large(variant: &str) -> anyhow::Result<Provoked> {
     let mut file = File::create("file").context("cannot create a file")?;
     // SAFETY: SIG_IGN is no function; without it the signal would end this process.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
-    setrlimit(Resource::RLIMIT_FSIZE, 4096, 4096).context("cannot set the limit")?;
+    lower(Resource::RLIMIT_FSIZE, 4096)?;
     if variant == "ftruncate" {
         return refused(file.set_len(8192), "ftruncate");
     }

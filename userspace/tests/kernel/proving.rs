@@ -5,24 +5,57 @@ use crate::bench_of_one::{Bench, MOUNT_MAX, text};
 use std::fs;
 
 /// Cause, variant, and a word of what was done.
-const PROVABLE: &[(&str, &str, &str)] = &[
+type Way = (&'static str, &'static str, &'static str);
+
+const PROVABLE: &[Way] = &[
     ("rlimit-nofile", "open", "RLIMIT_NOFILE of process"),
-    ("rlimit-msgqueue", "", "RLIMIT_MSGQUEUE of process"),
-    ("rlimit-nproc", "fork", "RLIMIT_NPROC of process"),
     ("kernel-msg", "queues", "in the ipc namespace of process"),
     ("max-namespaces", "uts", "in the user namespace of process"),
     ("max-namespaces", "ancestor", "in 2 user namespaces in each other"),
     ("pids-max", "own", "pids.max from"),
 ];
 
+/// Of processes of another user.
+const PROVABLE_WITH_CAP_SYS_RESOURCE: &[Way] = &[
+    ("rlimit-msgqueue", "", "RLIMIT_MSGQUEUE of process"),
+    ("rlimit-nproc", "fork", "RLIMIT_NPROC of process"),
+];
+
+fn words(way: &Way) -> Vec<&'static str> {
+    let (cause, variant, _) = *way;
+    let variant = if variant.is_empty() { vec![] } else { vec!["--variant", variant] };
+    ["repro", cause, "--prove", "--json"].into_iter().chain(variant).collect()
+}
+
+/// Whether this process may raise others' limits (capabilities(7)).
+fn may_raise() -> bool {
+    const CAP_SYS_RESOURCE: u32 = 24;
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap();
+    u64::from_str_radix(line.trim(), 16).unwrap() & (1 << CAP_SYS_RESOURCE) != 0
+}
+
+#[test]
+fn a_limit_of_another_user_takes_a_capability() {
+    let Some(bench) = Bench::open() else { return };
+    for way in PROVABLE_WITH_CAP_SYS_RESOURCE {
+        if may_raise() {
+            assert_eq!(bench.json(0, &words(way))["trial"]["works"], true, "{way:?}");
+        } else {
+            let out = bench.run(&words(way));
+            assert_eq!(out.status.code(), Some(2), "{way:?}");
+            assert!(text(&out.stderr).contains("CAP_SYS_RESOURCE"), "{}", text(&out.stderr));
+        }
+    }
+    bench.nothing_left();
+}
+
 #[test]
 fn the_way_out_that_is_told_helps_in_the_same_place() {
     let Some(bench) = Bench::open() else { return };
-    for (cause, variant, done) in PROVABLE {
-        let mut args = vec!["repro", cause, "--prove", "--json"];
-        if !variant.is_empty() {
-            args.extend(["--variant", variant]);
-        }
+    for way in PROVABLE {
+        let (cause, _, done) = way;
+        let args = words(way);
         let answer = bench.json(0, &args);
         let trial = &answer["trial"];
         assert_eq!(answer["incidents"][0]["findings"][0]["cause"], *cause, "{answer:#}");

@@ -99,7 +99,7 @@ impl Way {
         match self {
             Self::Rlimit { name, resource, to } => raise(pid, *resource, *to)
                 .map(|from| (format!("{name} of process {pid} from {from} to {to}"), None))
-                .with_context(|| format!("cannot raise {name} of process {pid}")),
+                .with_context(|| format!("cannot raise {name} of process {pid} (of another user, or above the hard limit, it takes CAP_SYS_RESOURCE)")),
             Self::Cgroup { file, value } => {
                 let before = fs::read_to_string(file).unwrap_or_default();
                 fs::write(file, value)

@@ -10,6 +10,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
 use super::hierarchy::{Controller, Hierarchies};
@@ -82,31 +83,50 @@ fn is_delegated(group: &Path) -> bool {
     })
 }
 
-/// Move the calling process from the v2 group `home` into a leaf below it, so that `home` can hand controllers down. False
-/// when it is not in there: somebody else is in the way.
-pub(super) fn step_aside(home: &Path) -> Result<bool, StepError> {
-    let procs = home.join("cgroup.procs");
-    let text = fs::read_to_string(&procs)
-        .map_err(|e| StepError::from_io(Step::EnableControllers, "openat", &procs, &e))?;
-    let own = std::process::id().to_string();
-    if !text.lines().any(|pid| pid == own) {
-        return Ok(false);
+/// What the caller of a start in the background does beforehand: its supervisor cannot move it out of the way. Where this
+/// fails, the supervisor finds it there and says so.
+pub(crate) fn make_room() {
+    if let Ok(hierarchies) = Hierarchies::find()
+        && let Some(home) = hierarchies.unified()
+    {
+        let _ = step_aside(home);
     }
-    let leaf = home.join(LEAF);
-    make_dir(&leaf)?;
-    write(Step::EnableControllers, &leaf.join("cgroup.procs"), "0")?;
-    Ok(true)
 }
 
-/// Why a group that should hand controllers down does not (EBUSY), for the error's object.
-pub(super) fn who_is_in_the_way(home: &Path) -> String {
-    let text = fs::read_to_string(home.join("cgroup.procs")).unwrap_or_default();
-    let pids: Vec<&str> = text.lines().take(5).collect();
-    format!(
-        "(the group itself has processes, {}: a group can have processes or limit groups below it, not both; move them to \
-         a group below it)",
-        pids.join(" ")
-    )
+/// Move the calling process from the v2 group `home` into a leaf below it, where it stands in the way; who else does is
+/// named. The root of the tree, alone without a type, has the right to processes.
+pub(super) fn step_aside(home: &Path) -> Result<(), StepError> {
+    let procs = home.join("cgroup.procs");
+    let inside = || {
+        let text = fs::read_to_string(&procs);
+        text.map_err(|e| StepError::from_io(Step::EnableControllers, "openat", &procs, &e))
+    };
+    if !home.join("cgroup.type").exists() {
+        return Ok(());
+    }
+    let own = std::process::id().to_string();
+    if inside()?.lines().any(|pid| pid == own) {
+        let leaf = home.join(LEAF);
+        make_dir(&leaf)?;
+        write(Step::EnableControllers, &leaf.join("cgroup.procs"), "0")?;
+    }
+    let others = inside()?;
+    let pids: Vec<&str> = others.lines().take(5).collect();
+    if pids.is_empty() {
+        return Ok(());
+    }
+    Err(StepError {
+        step: Step::EnableControllers,
+        syscall: "write".to_owned(),
+        object: format!(
+            "{} (the group itself has processes, {}: a group can have processes or limit groups below it, not both; \
+             move them to a group below it)",
+            home.join("cgroup.subtree_control").display(),
+            pids.join(" ")
+        ),
+        errno: Errno::EBUSY as i32,
+        pid: std::process::id() as i32,
+    })
 }
 
 /// The file of a bundle that says where its groups are, where that is not where everybody looks.

@@ -197,23 +197,13 @@ impl Cgroup {
     }
 }
 
-/// Let the groups below `dir` have a controller.
+/// Let the groups below `dir` have a controller. Only the root of the tree can do that while it has processes: others
+/// are refused with EBUSY, or, for controllers that know threads (pids, cpu), silently become threaded domains, below
+/// which no container can be (Documentation/admin-guide/cgroup-v2.rst, "Threads").
 fn hand_down(dir: &Path, controller: Controller) -> Result<(), StepError> {
+    home::step_aside(dir)?;
     let file = dir.join("cgroup.subtree_control");
-    let word = format!("+{}", controller.name());
-    let is_busy = |error: &StepError| error.errno == Errno::EBUSY as i32;
-    let busy = match write(Step::EnableControllers, &file, &word) {
-        Err(error) if is_busy(&error) => error,
-        done => return done,
-    };
-    let again = match home::step_aside(dir)? {
-        true => write(Step::EnableControllers, &file, &word),
-        false => Err(busy),
-    };
-    again.map_err(|error| match is_busy(&error) {
-        true => StepError { object: format!("{} {}", error.object, home::who_is_in_the_way(dir)), ..error },
-        false => error,
-    })
+    write(Step::EnableControllers, &file, &format!("+{}", controller.name()))
 }
 
 /// mkdir(2) of a group; one that is there already is the same group.

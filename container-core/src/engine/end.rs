@@ -17,9 +17,13 @@ use crate::store::bundle::Bundle;
 use crate::store::lock::Lock;
 use crate::store::sweep::{self, Maker};
 
+/// How long a killed process is waited for; one in uninterruptible sleep ends when the kernel lets it.
+const KILLED: Duration = Duration::from_secs(10);
+
 impl Engine {
     /// Send a signal, signal(7), to the container's first process. A handler must be installed there for
-    /// anything but SIGKILL and SIGSTOP to have an effect, pid_namespaces(7).
+    /// anything but SIGKILL and SIGSTOP to have an effect, pid_namespaces(7). After SIGKILL it has ended, unless the
+    /// kernel holds it for longer than ten seconds.
     pub fn kill(&self, query: &str, signal_number: i32) -> Result<(), Error> {
         let bundle = self.store.find(query)?;
         let container = self.look(&bundle)?.ok_or_else(|| no_such(query))?;
@@ -31,10 +35,13 @@ impl Engine {
             // Who sends these wants it to end: no restart.
             self.expect_end(&bundle, spec)?;
         }
-        match signal(init, signal_number)? {
-            true => Ok(()),
-            false => Err(not_running(&container, "signal it")),
+        if !signal(init, signal_number)? {
+            return Err(not_running(&container, "signal it"));
         }
+        if signal_number == libc::SIGKILL && wait_for_end(init, Some(KILLED)) {
+            self.await_final(&bundle, container.name())?;
+        }
+        Ok(())
     }
 
     /// Ask the workload to end with its stop signal, and kill it when `grace` has passed. `None` when it was

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Engine;
 use super::attend::Stay;
+use crate::cgroup::home;
 use crate::container::Container;
 use crate::error::{Error, LaunchError, StepError};
 use crate::launch::detach;
@@ -98,6 +99,7 @@ impl Engine {
         let theirs = lock.share().map_err(Error::store("lock", bundle.dir()))?;
         let mut keep = vec![theirs.as_fd().as_raw_fd()];
         keep.extend(visitor.as_ref().map(AsRawFd::as_raw_fd));
+        home::make_room();
         let answer = detach::spawn(&keep, |pipe| {
             let stay = Stay { attach: &Attach::nothing(), relay: None, window, visitor };
             self.stay_behind(&bundle, &container, theirs, stay, pipe);

@@ -22,7 +22,9 @@ fn tenant() {
     let limits = Limits { pids: Some(30), ..Limits::default() };
     let spec = Spec { name: Some("tenant".into()), limits, ..Spec::new("busybox", ["/bin/sleep", "1000"]) };
     let container = engine.create(&spec).unwrap();
-    engine.start(container.id()).unwrap();
+    if let Err(error) = engine.start(container.id()) {
+        panic!("{error}");
+    }
 }
 
 /// A v2 group marked as systemd marks those of units with `Delegate=yes`; removed with all below it when dropped.
@@ -137,7 +139,8 @@ fn who_is_in_the_way_of_controllers_is_named() {
         println!("skipped: the controllers are on v1 here, which has no such rule");
         return;
     }
-    let bystander = Bystander(delegated.command(&["/proc/self/exe", "sleep", "1000"]).spawn().unwrap());
+    let busybox = busybox().display().to_string();
+    let bystander = Bystander(delegated.command(&[&busybox, "sleep", "1000"]).spawn().unwrap());
     let pid = bystander.0.id().to_string();
     until("it has not entered", || delegated.processes("") == [pid.as_str()]);
     let output = delegated.tenant(scene.engine.root());

@@ -55,6 +55,8 @@ fn exit_codes_and_signals_come_back() {
     }
     let id = scene.sleeper("victim");
     scene.engine.kill(&id, libc::SIGKILL).unwrap();
+    let killed = scene.engine.inspect(&id).unwrap().state;
+    assert!(matches!(killed, State::Exited { .. }), "a script removes it at once: {killed:?}");
     assert_eq!(scene.engine.wait(&id).unwrap(), Exit::by_signal(9));
     scene.assert_no_traces();
 }

@@ -30,12 +30,20 @@ pub enum JournalError {
         "the journal {path} was written by another version of diag (layout {found}, this one knows {known})"
     )]
     Version { path: PathBuf, found: i64, known: i64 },
-    #[error("cannot {action} the journal {path}: {source}")]
+    #[error("cannot {action} the journal {path}: {source}{}", way_out(source))]
     Io { action: &'static str, path: PathBuf, source: std::io::Error },
     #[error("cannot {action} the journal {path}: {source}")]
     Sql { action: &'static str, path: PathBuf, source: rusqlite::Error },
     #[error("a record of the journal cannot be read: {0}")]
     Record(#[from] serde_json::Error),
+}
+
+/// What to do about a refusal.
+fn way_out(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        std::io::ErrorKind::PermissionDenied => "; it takes root, or a file of your own by --journal FILE",
+        _ => "",
+    }
 }
 
 impl JournalError {

@@ -53,7 +53,10 @@ fn a_limit_of_another_user_takes_a_capability() {
 #[test]
 fn the_way_out_that_is_told_helps_in_the_same_place() {
     let Some(bench) = Bench::open() else { return };
-    for way in PROVABLE {
+    // Up to 5.13 credentials do not lead to the counters of their own level, and without them no limit is named.
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let is_read = |way: &&Way| !(release.starts_with("5.10") && way.1 == "uts");
+    for way in PROVABLE.iter().filter(is_read) {
         let (cause, _, done) = way;
         let args = words(way);
         let answer = bench.json(0, &args);

@@ -128,10 +128,7 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
     );
     Some(Proof {
         confidence: Confidence::Proven,
-        sentence: format!(
-            "{} is {value}, which forbids {name} here to {}.",
-            switch.name, switch.whom
-        ),
+        sentence: format!("{} is {value}, which forbids {name} here to {}.", switch.name, switch.whom),
         knob: Knob { kind: KnobKind::Sysctl, name: switch.name.into(), path: state.source.clone() },
         limit: None,
         usage: None,

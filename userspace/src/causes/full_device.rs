@@ -33,7 +33,10 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
         deciders: DECIDERS,
         callers: &["vfs_write", "ksys_write", "vfs_writev", "do_iter_write"],
         state: Some(true),
-        sentence: format!("{} is the device c 1:7, /dev/full: every write to it fails so, and no disk is full.", place.path),
+        sentence: format!(
+            "{} is the device c 1:7, /dev/full: every write to it fails so, and no disk is full.",
+            place.path
+        ),
         knob: knob(KnobKind::File, "device", place.path.clone()),
         evidence: vec![lies(place)],
         missing: vec![],
@@ -43,7 +46,12 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
 
 fn remedy(_: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
     let path = &proof.knob.path;
-    vec![fix("now", format!("ls -lL {path}"), "who is meant to write there? /dev/null is c 1 3; send the output elsewhere", "reads only")]
+    vec![fix(
+        "now",
+        format!("ls -lL {path}"),
+        "who is meant to write there? /dev/null is c 1 3; send the output elsewhere",
+        "reads only",
+    )]
 }
 
 #[cfg(test)]

@@ -67,21 +67,27 @@ struct Trouble {
     certain: bool,
 }
 
+fn sure(why: &str, kind: KnobKind, name: &'static str) -> Option<Trouble> {
+    Some(Trouble { why: why.into(), kind, name, certain: true })
+}
+
+/// What setgroups says can only be taken back before the groups are mapped.
+fn setgroups(written: &str, now: &str) -> Option<Trouble> {
+    match (written, now) {
+        ("allow", "deny") => {
+            sure("setgroups says deny already, which cannot be taken back", KnobKind::File, "setgroups")
+        }
+        ("deny", "allow") => {
+            sure("gid_map is written already, and setgroups must come before", KnobKind::File, "setgroups")
+        }
+        _ => None,
+    }
+}
+
 fn trouble(case: &Case<'_>, file: &str, text: Option<&str>) -> Option<Trouble> {
     let state = |name: &str| case.state(name).map(|s| s.value.as_str());
-    let sure = |why: &str, kind, name| Some(Trouble { why: why.into(), kind, name, certain: true });
     if file == "setgroups" {
-        return match (text?.trim(), state("target setgroups")?) {
-            ("allow", "deny") => {
-                sure("setgroups says deny already, which cannot be taken back", KnobKind::File, "setgroups")
-            }
-            ("deny", "allow") => sure(
-                "gid_map is written already, and setgroups must come before",
-                KnobKind::File,
-                "setgroups",
-            ),
-            _ => None,
-        };
+        return setgroups(text?.trim(), state("target setgroups")?);
     }
     let own = format!("target {file}");
     if state(&own).is_some_and(|map| !map.is_empty()) {

@@ -43,7 +43,8 @@ like localhost still resolve to ::1 first.",
 /// (net/ipv6/addrconf.c addrconf_add_dev()).
 fn address(case: &Case<'_>) -> Option<Proof> {
     let refused = net::refused(case, &["RTM_NEWADDR"], &[libc::EACCES])?;
-    let weight = net::weigh(case, &["addrconf_add_dev", "inet6_addr_add", "inet6_rtm_newaddr"], Some(true), "")?;
+    let weight =
+        net::weigh(case, &["addrconf_add_dev", "inet6_addr_add", "inet6_rtm_newaddr"], Some(true), "")?;
     let sentence = "IPv6 is disabled on that interface, so that it takes no IPv6 address.".into();
     Some(weight.proof(sentence, net::sysctl(network::IPV6_ALL), net::cite_request(refused)))
 }

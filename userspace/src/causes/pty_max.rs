@@ -1,6 +1,10 @@
 //! The machine may not have another pseudo-terminal.
 
-use super::case::{ceiling::{Ceiling, cite}, remedies, switch::FILTER};
+use super::case::{
+    ceiling::{Ceiling, cite},
+    remedies,
+    switch::FILTER,
+};
 use super::{Case, Cause, Fault, Proof};
 use crate::limits::descriptors::PTY_MAX;
 use crate::model::{Confidence, Errno, Knob, KnobKind, Reading, Remedy};
@@ -57,7 +61,9 @@ fn by_mount(case: &Case<'_>, most: &str) -> Proof {
     evidence.push(format!("the devpts was mounted with max={most}"));
     Proof {
         confidence: Confidence::Proven,
-        sentence: format!("This mount of devpts may have {most} pseudo-terminals (its option max=), and has them."),
+        sentence: format!(
+            "This mount of devpts may have {most} pseudo-terminals (its option max=), and has them."
+        ),
         knob: Knob { kind: KnobKind::MountOption, name: "max".into(), path: "devpts".into() },
         limit: most.parse().ok(),
         usage: None,

@@ -67,13 +67,11 @@ fn limit(case: &Case<'_>, call: &str) -> Option<&'static str> {
     match call {
         "setpriority" => Some("RLIMIT_NICE"),
         "ioprio_set" => None,
-        "sched_setscheduler" | "sched_setattr" => {
-            match policy(case).unwrap_or(FIFO) {
-                FIFO | RR => Some("RLIMIT_RTPRIO"),
-                DEADLINE => None,
-                _ => Some("RLIMIT_NICE"),
-            }
-        }
+        "sched_setscheduler" | "sched_setattr" => match policy(case).unwrap_or(FIFO) {
+            FIFO | RR => Some("RLIMIT_RTPRIO"),
+            DEADLINE => None,
+            _ => Some("RLIMIT_NICE"),
+        },
         _ => Some("RLIMIT_RTPRIO"),
     }
 }

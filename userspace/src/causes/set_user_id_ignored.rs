@@ -121,7 +121,15 @@ mod tests {
     fn started(no_new_privs: bool, nosuid: bool) -> Option<(Confidence, String)> {
         let mut incident = incident("execve", Errno::EPERM, vec![]);
         let program = "/usr/bin/sudo".into();
-        let seen = IgnoredSetId { program, mode: 0o4755, owner: 0, euid: 1000, no_new_privs, nosuid, of_group: false };
+        let seen = IgnoredSetId {
+            program,
+            mode: 0o4755,
+            owner: 0,
+            euid: 1000,
+            no_new_privs,
+            nosuid,
+            of_group: false,
+        };
         incident.failure.kind = FailureKind::IgnoredSetId(seen);
         judge_with(&CAUSE, &incident).map(|f| (f.confidence, f.knob.name))
     }

@@ -4,11 +4,13 @@ use super::case::signs::{Claim, fix, knob, lies};
 use super::{Case, Cause, Fault, Proof};
 use crate::model::{Errno, KnobKind, Place, PlaceKind, Remedy};
 
-const DECIDERS: &[&str] = &["read_swap_header", "claim_swapfile", "setup_swap_extents", "generic_swapfile_activate"];
+const DECIDERS: &[&str] =
+    &["read_swap_header", "claim_swapfile", "setup_swap_extents", "generic_swapfile_activate"];
 const CALLERS: &[&str] = &["swap_activate"];
 
 /// Files of these types have no blocks of their own below them (no `read_folio`, no `bmap`): include/linux/fs.h.
-const WITHOUT_BLOCKS: &[&str] = &["tmpfs", "ramfs", "overlay", "proc", "sysfs", "devtmpfs", "squashfs", "fuse", "virtiofs", "9p"];
+const WITHOUT_BLOCKS: &[&str] =
+    &["tmpfs", "ramfs", "overlay", "proc", "sysfs", "devtmpfs", "squashfs", "fuse", "virtiofs", "9p"];
 
 pub(super) static CAUSE: Cause = Cause {
     slug: "swap-unusable",
@@ -45,7 +47,10 @@ fn reason(case: &Case<'_>, place: Option<&Place>) -> Option<(String, &'static st
     } else if case.said(&["swapfile has holes"]).is_some() {
         Some((format!("{path} has holes, and swap needs every block of its file."), "holes"))
     } else if let Some(fstype) = fstype.filter(|t| WITHOUT_BLOCKS.contains(t)) {
-        Some((format!("{path} lies on {fstype}, which has no blocks of its own to swap to."), "file system type"))
+        Some((
+            format!("{path} lies on {fstype}, which has no blocks of its own to swap to."),
+            "file system type",
+        ))
     } else if kind.is_some_and(|k| !matches!(k, PlaceKind::File | PlaceKind::BlockDevice | PlaceKind::Link)) {
         Some((format!("{path} is neither a file nor a block device."), "kind of the file"))
     } else {
@@ -61,11 +66,23 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
     let words = ["swap-space", "swap header", "swapfile"];
     evidence.extend(case.said(&words).map(|line| format!("the kernel's log said then: {line}")));
     let state = why.as_ref().map(|_| true);
-    let (sentence, name) =
-        why.unwrap_or_else(|| ("What it was given has no signature, has holes, or lies where nothing can be swapped to.".into(), "swap signature"));
+    let (sentence, name) = why.unwrap_or_else(|| {
+        (
+            "What it was given has no signature, has holes, or lies where nothing can be swapped to.".into(),
+            "swap signature",
+        )
+    });
     let path = place.map_or_else(String::new, |p| p.path.clone());
-    Claim { deciders: DECIDERS, callers: CALLERS, state, sentence, knob: knob(KnobKind::File, name, path), evidence, missing: vec![] }
-        .prove(case)
+    Claim {
+        deciders: DECIDERS,
+        callers: CALLERS,
+        state,
+        sentence,
+        knob: knob(KnobKind::File, name, path),
+        evidence,
+        missing: vec![],
+    }
+    .prove(case)
 }
 
 fn remedy(_: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
@@ -75,7 +92,12 @@ fn remedy(_: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
         "holes" => format!("dd if=/dev/zero of={path} bs=1M count=SIZE && mkswap {path}"),
         _ => "make the swap file on the host, on ext4 or xfs".into(),
     };
-    vec![fix("now", command, "what the file or device holds is lost; swap is the whole machine's", "swapoff FILE")]
+    vec![fix(
+        "now",
+        command,
+        "what the file or device holds is lost; swap is the whole machine's",
+        "swapoff FILE",
+    )]
 }
 
 #[cfg(test)]

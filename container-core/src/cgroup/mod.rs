@@ -81,9 +81,10 @@ impl Cgroup {
     }
 
     /// Step "enable cgroup controllers": v2 hands a controller down one level at a time, through
-    /// `cgroup.subtree_control` of each ancestor. Where the engine itself is in the group that has to (EBUSY: it runs in a
-    /// container, or in a unit of systemd) it moves out of it. A controller that still cannot be handed down is an
-    /// error only when a limit needs it.
+    /// `cgroup.subtree_control` of each ancestor. Only the root of the tree can do that while it has processes: others
+    /// are refused with EBUSY, or, for controllers that know threads (pids, cpu), silently become threaded domains, below
+    /// which no container can be (Documentation/admin-guide/cgroup-v2.rst, "Threads"). So the engine moves out of the way
+    /// first. A controller that cannot be handed down is an error only when a limit needs it.
     pub(crate) fn enable_controllers(hierarchies: &Hierarchies, limits: &Limits) -> Result<(), StepError> {
         let Some(home) = hierarchies.unified() else { return Ok(()) };
         let needed: Vec<Controller> =
@@ -94,12 +95,20 @@ impl Cgroup {
             let failed = |e: &io::Error| StepError::from_io(Step::EnableControllers, "openat", dir, e);
             let available = fs::read_to_string(dir.join("cgroup.controllers")).map_err(|e| failed(&e))?;
             let enabled = fs::read_to_string(dir.join("cgroup.subtree_control")).map_err(|e| failed(&e))?;
-            for controller in Controller::ALL {
-                let has = |list: &str| list.split_ascii_whitespace().any(|word| word == controller.name());
-                if !has(&available) || has(&enabled) {
-                    continue;
-                }
-                let handed = hand_down(dir, controller);
+            let has = |list: &str, controller: Controller| {
+                list.split_ascii_whitespace().any(|word| word == controller.name())
+            };
+            let missing =
+                |controller: &Controller| has(&available, *controller) && !has(&enabled, *controller);
+            let missing: Vec<Controller> = Controller::ALL.into_iter().filter(missing).collect();
+            if missing.is_empty() {
+                continue;
+            }
+            let aside = home::step_aside(dir);
+            let control = dir.join("cgroup.subtree_control");
+            for controller in missing {
+                let word = format!("+{}", controller.name());
+                let handed = aside.clone().and_then(|()| write(Step::EnableControllers, &control, &word));
                 if needed.contains(&controller) {
                     handed?;
                 }
@@ -195,15 +204,6 @@ impl Cgroup {
             text.lines().any(|line| line.strip_prefix("oom_kill ").is_some_and(|count| count.trim() != "0"))
         })
     }
-}
-
-/// Let the groups below `dir` have a controller. Only the root of the tree can do that while it has processes: others
-/// are refused with EBUSY, or, for controllers that know threads (pids, cpu), silently become threaded domains, below
-/// which no container can be (Documentation/admin-guide/cgroup-v2.rst, "Threads").
-fn hand_down(dir: &Path, controller: Controller) -> Result<(), StepError> {
-    home::step_aside(dir)?;
-    let file = dir.join("cgroup.subtree_control");
-    write(Step::EnableControllers, &file, &format!("+{}", controller.name()))
 }
 
 /// mkdir(2) of a group; one that is there already is the same group.

@@ -72,7 +72,7 @@ mod tests {
 
     fn judged(value: u64, known: bool) -> Option<Confidence> {
         let mut i = valued("openat", Errno::EACCES, &[("flags", 0o101)], &[(SWITCH.name, value)], vec![]);
-        i.facts.extend(known.then(|| state("sticky file", "/tmp/x", "regular")));
+        i.facts.extend(known.then(|| state("sticky file", "/shared/x", "regular")));
         judge_with(&CAUSE, &i).map(|f| f.confidence)
     }
 

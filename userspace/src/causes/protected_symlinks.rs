@@ -63,7 +63,7 @@ mod tests {
 
     fn judged(value: u64, known: bool) -> Option<Confidence> {
         let mut i = valued("openat", Errno::EACCES, &[], &[(SWITCH.name, value)], vec![]);
-        i.facts.extend(known.then(|| state("sticky link", "/tmp/x", "regular")));
+        i.facts.extend(known.then(|| state("sticky link", "/shared/x", "regular")));
         judge_with(&CAUSE, &i).map(|f| f.confidence)
     }
 

@@ -26,8 +26,10 @@ pub(super) fn provoke(variant: &str) -> anyhow::Result<Provoked> {
             for dir in ["lower", "upper", "scratch", "merged"] {
                 fs::create_dir(base.join(dir)).with_context(|| format!("cannot create {dir}"))?;
             }
-            let options = "lowerdir=/tmp/lower,upperdir=/tmp/upper,workdir=/tmp/scratch";
-            mount(Some("overlay"), &base.join("merged"), Some("overlay"), MsFlags::empty(), Some(options))
+            let at = base.display();
+            let options = format!("lowerdir={at}/lower,upperdir={at}/upper,workdir={at}/scratch");
+            let (kind, options) = (Some("overlay"), Some(options.as_str()));
+            mount(kind, &base.join("merged"), kind, MsFlags::empty(), options)
                 .context("cannot mount an overlay")?;
             blocks(&base.join("merged"))
         }

@@ -59,14 +59,17 @@ fn not_root() {
     std::fs::copy(bench.diag(&[]).get_program(), &open).unwrap();
     let perms = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(bench.dir.path(), perms).unwrap();
-    for args in [&["watch", "--journal", "/tmp/diag-not-root.db"][..], &["explain", "--", "true"]] {
+    // And a folder of his own for the journal, so that it is the watch that is refused.
+    let theirs = bench.dir.path().join("theirs");
+    std::fs::create_dir(&theirs).unwrap();
+    std::os::unix::fs::chown(&theirs, Some(65534), Some(65534)).unwrap();
+    let journal = theirs.join("journal.db").display().to_string();
+    for args in [&["watch", "--journal", &journal][..], &["explain", "--", "true"]] {
         let out = Command::new(&open).args(args).uid(65534).gid(65534).output().unwrap();
         let stderr = text(&out.stderr);
         assert_eq!(out.status.code(), Some(2), "{args:?}: {stderr}");
         assert!(stderr.contains("root") || stderr.contains("CAP_"), "{args:?}: {stderr}");
     }
-    let _ = std::fs::remove_file("/tmp/diag-not-root.db");
-    let _ = std::fs::remove_file("/tmp/diag-not-root.db.lock");
     bench.nothing_left();
 }
 

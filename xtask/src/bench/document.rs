@@ -64,8 +64,8 @@ mod tests {
 
     #[test]
     fn the_nearest_mount_holds_a_folder() {
-        let mounts = "a / ext4 rw 0 0\nb /tmp tmpfs rw 0 0\nc /tmp xfs ro,noatime 0 0\n";
-        assert_eq!(holding(mounts, Path::new("/tmp/x")).as_deref(), Some("xfs (ro,noatime)"));
+        let mounts = "a / ext4 rw 0 0\nb /data tmpfs rw 0 0\nc /data xfs ro,noatime 0 0\n";
+        assert_eq!(holding(mounts, Path::new("/data/x")).as_deref(), Some("xfs (ro,noatime)"));
         assert_eq!(holding(mounts, Path::new("/var")).as_deref(), Some("ext4 (rw)"));
     }
 

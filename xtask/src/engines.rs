@@ -278,6 +278,8 @@ mod tests {
         assert!(is_wrong(&own("proven", true), true));
         assert!(is_wrong(&decided("likely"), true) && !is_wrong(&decided("proven"), true));
         assert_eq!(said(&decided("proven")), "proven, `count_mounts`");
+        // Their names are those of the table: a wrong one would be left out without a word.
+        assert_eq!(inside::limits().len() * inside::ENGINES.len(), 12);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::stage::Draft;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf};
 use core::ptr::read_volatile;
-use diag_abi::bounds::{FLOOD_KEYS, MAYBE_WORDS, NETLINK_THREADS, RING_BYTES, SYSCALLS, TREE_PROCESSES};
+use diag_abi::bounds::{FLOOD_KEYS, MAYBE_BYTES, NETLINK_THREADS, RING_BYTES, SYSCALLS, TREE_PROCESSES};
 use diag_abi::{
     Config, CredentialOffsets, FloodKey, FloodValue, InterestRow, LimitOffsets, Loss, NetlinkOffsets,
     ObjectOffsets, Offsets, RlimitOffsets, STAGES as STAGE_COUNT, SilentOffsets, SocketOffsets, Symbols,
@@ -60,9 +60,9 @@ pub(crate) static LOSS: PerCpuArray<Loss> = PerCpuArray::with_max_entries(1, 0);
 #[unsafe(no_mangle)]
 pub(crate) static CONFIG: Config = Config::EMPTY;
 
-/// Overridden by the loader before load: the errnos of both interest tables together, a row for each number.
+/// Overridden by the loader before load: the two interest tables together, by errno and number.
 #[unsafe(no_mangle)]
-pub(crate) static MAYBE: [u64; MAYBE_WORDS] = [0; MAYBE_WORDS];
+pub(crate) static MAYBE: [u8; MAYBE_BYTES] = [0; MAYBE_BYTES];
 
 /// Overridden by the loader before load.
 #[unsafe(no_mangle)]

@@ -12,8 +12,7 @@ use aya_ebpf::helpers::generated;
 use aya_ebpf::macros::{btf_tracepoint, raw_tracepoint};
 use aya_ebpf::programs::{BtfTracePointContext, RawTracePointContext};
 use diag_abi::bounds::{
-    ARGS, ERESTART_FIRST, ERESTART_LAST, ERRNO_END, ERRNO_WORDS, LONG_SLOT, LONG_STRING, MAX_ERRNO,
-    SHORT_STRING, SYSCALLS,
+    ARGS, ERESTART_FIRST, ERESTART_LAST, ERRNO_END, LONG_SLOT, LONG_STRING, MAX_ERRNO, SHORT_STRING, SYSCALLS,
 };
 use diag_abi::{
     ABI_NATIVE, CLONE_ARGS, FloodKey, Header, InterestRow, MODE_TREE, PRESENT_BYTES, ROW_FLAGS_STRUCT,
@@ -85,11 +84,11 @@ fn failed(ctx: &impl EbpfContext, regs: u64, nr: u32, errno: u32) -> i32 {
 /// Whether one of the two tables wants it. A global, because that is a load, and no look-up.
 #[inline(always)]
 fn may_be_wanted(nr: u32, errno: u32) -> bool {
-    if nr >= SYSCALLS || errno >= ERRNO_END {
+    if nr >= SYSCALLS {
         return false;
     }
-    let at = bounded(u64::from(nr) * ERRNO_WORDS as u64 + u64::from(errno >> 6)) as usize;
-    at < MAYBE.len() && load(&MAYBE[at]) & (1 << (errno & 63)) != 0
+    let at = bounded(u64::from(errno) * u64::from(SYSCALLS) + u64::from(nr)) as usize;
+    at < MAYBE.len() && load(&MAYBE[at]) != 0
 }
 
 /// The same value, about which the compiler knows nothing: a comparison of it stays, and bounds the very register

@@ -34,8 +34,9 @@ pub const ERRNO_WORDS: usize = 9;
 /// One past the highest errno that a set can hold.
 pub const ERRNO_END: u32 = (ERRNO_WORDS as u32) * 64;
 
-/// Words of the table that both interest tables are looked up in first.
-pub const MAYBE_WORDS: usize = SYSCALLS as usize * ERRNO_WORDS;
+/// Bytes of the table that both interest tables are looked up in first: one for each errno and, within it, each system
+/// call. So the errnos that a healthy machine meets all the time lie close together, and a look-up is an addition.
+pub const MAYBE_BYTES: usize = SYSCALLS as usize * ERRNO_END as usize;
 
 /// `MAX_ERRNO` (include/linux/err.h): results from -4095 to -1 are errors, all else is success.
 pub const MAX_ERRNO: i64 = 4095;

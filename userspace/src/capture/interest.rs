@@ -8,7 +8,7 @@ mod readings;
 
 use super::{syscall_args, values};
 use crate::model::{Abi, Errno};
-use diag_abi::bounds::{ERESTART_FIRST, ERESTART_LAST, ERRNO_END, ERRNO_WORDS, SHORT_SLOTS, SYSCALLS};
+use diag_abi::bounds::{ERESTART_FIRST, ERESTART_LAST, ERRNO_END, MAYBE_BYTES, SHORT_SLOTS, SYSCALLS};
 use diag_abi::{InterestRow, NO_ARG, ROW_LONG, ROW_MOUNTS, ROW_SET_SHIFT};
 use libc::{
     E2BIG, EACCES, EADDRINUSE, EADDRNOTAVAIL, EAGAIN, EBADF, EBUSY, EDQUOT, EEXIST, EFBIG, EINVAL, EIO,
@@ -260,11 +260,20 @@ impl Table {
         table
     }
 
-    /// The errnos of both tables together, a row of words for each number: what most failures are tested by.
-    pub(super) fn maybe(&self) -> Vec<u64> {
-        let rows = self.native.iter().zip(&self.compat);
-        rows.flat_map(|(native, compat)| (0..ERRNO_WORDS).map(|at| native.errnos[at] | compat.errnos[at]))
-            .collect()
+    /// Whether one of the two tables wants it, by errno and number: what most failures are tested by.
+    pub(super) fn maybe(&self) -> Vec<u8> {
+        let mut wanted = vec![0; MAYBE_BYTES];
+        for (number, (native, compat)) in self.native.iter().zip(&self.compat).enumerate() {
+            for (at, (native, compat)) in native.errnos.iter().zip(&compat.errnos).enumerate() {
+                let mut errnos = native | compat;
+                while errnos != 0 {
+                    let errno = at * 64 + errnos.trailing_zeros() as usize;
+                    wanted[errno * SYSCALLS as usize + number] = 1;
+                    errnos &= errnos - 1;
+                }
+            }
+        }
+        wanted
     }
 
     fn nothing() -> Self {

@@ -116,7 +116,7 @@ impl Loader {
         }
         check_capabilities()?;
         let log_level = if debugging() { u8::MAX } else { 0 };
-        let maybe: Vec<u8> = table.maybe().into_iter().flat_map(u64::to_ne_bytes).collect();
+        let maybe = table.maybe();
         let (symbols, addresses) = symbols::find(&values::symbols());
         let mut loader = EbpfLoader::new();
         // No relocation against the kernel's types is wanted: offsets come from our own walker.

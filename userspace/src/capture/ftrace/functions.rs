@@ -29,17 +29,15 @@ pub(super) struct Selection {
 
 pub(super) fn select(available: &str, families: &[&Family], extra: &[String], scoped: bool) -> Selection {
     let mut selection = Selection::default();
-    let families: Vec<_> = families.iter().map(|family| (family, Patterns::new(family, scoped))).collect();
+    let wanted = Wanted::new(families, scoped);
     for (at, line) in available.lines().enumerate() {
         let name = line.split(['\t', ' ']).next().unwrap_or(line);
         let base = base_name(name);
-        let root = families.iter().any(|(family, _)| is_root(family, base));
+        let root = families.iter().any(|family| is_root(family, base));
         if root {
             selection.roots.insert(name.to_owned());
         }
-        let below = || families.iter().any(|(_, patterns)| patterns.take(base));
-        let asked = || extra.iter().any(|pattern| glob(pattern, base));
-        if root || below() || asked() {
+        if root || wanted.take(base) || extra.iter().any(|pattern| glob(pattern, base)) {
             selection.functions.push(Function { index: at + 1, name: name.to_owned() });
         }
     }
@@ -63,26 +61,31 @@ fn has(words: &str, wanted: &str) -> bool {
     words.split(' ').any(|word| word == wanted)
 }
 
-/// A family's patterns, sorted so that tens of thousands of names are held against a few each.
-struct Patterns<'a> {
-    exact: HashSet<&'a str>,
+/// The families' patterns, each with the place of its family, sorted so that each of tens of thousands of names is held
+/// against a few.
+struct Wanted<'a> {
+    exact: HashMap<&'a str, Vec<usize>>,
     /// By first letter; those that begin with `*` are under `*`.
-    globs: HashMap<u8, Vec<&'a str>>,
-    not: Vec<&'a str>,
+    globs: HashMap<u8, Vec<(usize, &'a str)>>,
+    /// What a family does not want although one of its patterns fits.
+    not: Vec<Vec<&'a str>>,
 }
 
-impl Patterns<'static> {
-    fn new(family: &Family, scoped: bool) -> Self {
-        let frequent = if scoped { family.frequent } else { "" };
-        let patterns = family.functions.iter().map(|(_, patterns)| *patterns).chain([frequent]);
-        let mut sorted = Self { exact: HashSet::new(), globs: HashMap::new(), not: Vec::new() };
-        for pattern in patterns.flat_map(str::split_whitespace) {
-            if let Some(pattern) = pattern.strip_prefix('!') {
-                sorted.not.push(pattern);
-            } else if pattern.contains('*') {
-                sorted.globs.entry(pattern.as_bytes()[0]).or_default().push(pattern);
-            } else {
-                sorted.exact.insert(pattern);
+impl Wanted<'static> {
+    fn new(families: &[&Family], scoped: bool) -> Self {
+        let mut sorted =
+            Self { exact: HashMap::new(), globs: HashMap::new(), not: vec![Vec::new(); families.len()] };
+        for (of, family) in families.iter().enumerate() {
+            let frequent = if scoped { family.frequent } else { "" };
+            let patterns = family.functions.iter().map(|(_, patterns)| *patterns).chain([frequent]);
+            for pattern in patterns.flat_map(str::split_whitespace) {
+                if let Some(pattern) = pattern.strip_prefix('!') {
+                    sorted.not[of].push(pattern);
+                } else if pattern.contains('*') {
+                    sorted.globs.entry(pattern.as_bytes()[0]).or_default().push((of, pattern));
+                } else {
+                    sorted.exact.entry(pattern).or_default().push(of);
+                }
             }
         }
         sorted
@@ -91,9 +94,10 @@ impl Patterns<'static> {
     fn take(&self, name: &str) -> bool {
         let globs = |letter: &u8| self.globs.get(letter).into_iter().flatten();
         let letter = name.as_bytes().first().unwrap_or(&b'*');
-        let found =
-            self.exact.contains(name) || globs(letter).chain(globs(&b'*')).any(|pattern| glob(pattern, name));
-        found && !self.not.iter().any(|pattern| glob(pattern, name))
+        let fit = |(of, pattern): &(usize, &str)| glob(pattern, name).then_some(*of);
+        let exact = self.exact.get(name).into_iter().flatten().copied();
+        let mut found = exact.chain(globs(letter).chain(globs(&b'*')).filter_map(fit));
+        found.any(|of| !self.not[of].iter().any(|pattern| glob(pattern, name)))
     }
 }
 

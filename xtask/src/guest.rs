@@ -36,8 +36,6 @@ pub(crate) enum Cgroups {
 pub(crate) struct Guest {
     pub(crate) kernel: Kernel,
     pub(crate) files: Vec<GuestFile>,
-    /// Symbolic links: (place in the guest, what it leads to).
-    pub(crate) links: Vec<(String, String)>,
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) cgroups: Cgroups,
     pub(crate) memory_mib: u32,
@@ -62,7 +60,6 @@ impl Guest {
         Self {
             kernel,
             files: Vec::new(),
-            links: Vec::new(),
             environment: Vec::new(),
             cgroups: Cgroups::default(),
             memory_mib: 1536,
@@ -81,13 +78,8 @@ impl Guest {
         let scratch = cache.scratch()?;
         let folder = scratch.path();
         let job = job(self.cgroups, &self.environment, argv);
-        let contents = Contents {
-            busybox: &cache.busybox(),
-            kernel: &self.kernel,
-            job: &job,
-            files: &self.files,
-            links: &self.links,
-        };
+        let contents =
+            Contents { busybox: &cache.busybox(), kernel: &self.kernel, job: &job, files: &self.files };
         initramfs::write(&folder.join("initrd"), &contents)?;
         for port in PORTS {
             File::create(folder.join(port))?;

@@ -33,7 +33,6 @@ pub(crate) struct Contents<'a> {
     /// Shell text that tells the init what to run.
     pub(crate) job: &'a str,
     pub(crate) files: &'a [GuestFile],
-    pub(crate) links: &'a [(String, String)],
 }
 
 /// Writes the archive, uncompressed: unpacking takes an emulated processor longer than the bytes take to load.
@@ -62,9 +61,6 @@ pub(crate) fn write(place: &Path, contents: &Contents) -> Result<()> {
     for file in contents.files {
         let bytes = fs::read(&file.host).with_context(|| format!("cannot read {}", file.host.display()))?;
         archive.file(&file.guest, file.permissions, &bytes)?;
-    }
-    for (place, target) in contents.links {
-        archive.link(place, target)?;
     }
     archive.finish()?;
     Ok(())
@@ -108,13 +104,8 @@ mod tests {
             modules: path("modules"),
         };
         let files = [GuestFile::executable(path("given"), "/bin/given")];
-        let contents = Contents {
-            busybox: &path("busybox"),
-            kernel: &kernel,
-            job: "set -- true\n",
-            files: &files,
-            links: &[("/else/where".to_owned(), "/bin/given".to_owned())],
-        };
+        let contents =
+            Contents { busybox: &path("busybox"), kernel: &kernel, job: "set -- true\n", files: &files };
         write(&path("out"), &contents).unwrap();
         let bytes = fs::read(path("out")).unwrap();
         let text = String::from_utf8_lossy(&bytes);
@@ -123,7 +114,6 @@ mod tests {
             "guest/modules/order\0",
             "bin/cat\0",
             "bin/given\0",
-            "else/where\0",
             "contents of the given",
             "TRAILER",
         ] {

@@ -160,7 +160,8 @@ fn run_ring(ring: u8, build: &Build, cache: &Cache, options: &Options) -> Result
             let tests = build.select(needs_root);
             let kernels = vm::kernels_of(cache, &options.kernels)?;
             let mut environment = root_environment("/bin/busybox");
-            environment.push(("CARGO_BIN_EXE_diag".to_owned(), "/bin/diag".to_owned()));
+            // Cargo's place for it is this machine's.
+            environment.push(("DIAG_BIN".to_owned(), "/bin/diag".to_owned()));
             // An emulated processor takes minutes for what is seconds here, arming a tracer above all.
             let here =
                 [("DIAG_TEST_FLOOD", "100000"), ("DIAG_TEST_KILLS", "2"), ("DIAG_TEST_DISPOSABLE", "1")];

@@ -7,8 +7,9 @@ use crate::initramfs::GuestFile;
 use crate::kernels::{self, Kernel, Series};
 use crate::progress::seconds;
 use crate::setup::{self, Need};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
@@ -39,6 +40,9 @@ pub(crate) struct Options {
     #[arg(last = true, required = true)]
     command: Vec<String>,
 }
+
+/// Where guest/init.sh mounts: a file that the guest begins with would not be seen there.
+const HIDDEN: [&str; 6] = ["/proc", "/sys", "/dev", "/run", "/tmp", "/var/lib"];
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let cache = setup::ensure(Need::Guests(&options.kernels))?;
@@ -158,6 +162,11 @@ fn write(stream: Stream, bytes: &[u8]) {
 fn parse_file(text: &str) -> Result<GuestFile> {
     let (host, guest) =
         text.split_once(':').with_context(|| format!("--file {text}: expected HOST:GUEST"))?;
+    if let Some(folder) = HIDDEN.iter().find(|folder| Path::new(guest).starts_with(folder)) {
+        bail!(
+            "--file {text}: the guest mounts a file system of its own on {folder}; name another place, such as /root"
+        );
+    }
     Ok(GuestFile::executable(host, guest))
 }
 
@@ -179,6 +188,8 @@ mod tests {
     fn files_and_variables_are_pairs() {
         assert_eq!(parse_file("a/b:/c").unwrap(), GuestFile::executable("a/b", "/c"));
         assert!(parse_file("a").is_err());
+        assert!(parse_file("a:/tmp/b").unwrap_err().to_string().contains("on /tmp"));
+        assert!(parse_file("a:/tmpx/b").is_ok());
         assert_eq!(parse_variable("A=b=c").unwrap(), ("A".to_owned(), "b=c".to_owned()));
         assert!(parse_variable("A").is_err());
     }

@@ -43,8 +43,6 @@ pub(crate) fn run(
             guest.deadline = DEADLINE;
             guest.files.push(GuestFile::executable(&small_diag, "/bin/diag"));
             guest.files.push(GuestFile::executable(&small, "/bin/tests"));
-            // Tests know the program by the place where cargo put it.
-            guest.links.push((diag.display().to_string(), "/bin/diag".to_owned()));
             guest.environment = environment.to_vec();
             work.push((guest, shard.clone()));
         }

@@ -45,11 +45,12 @@ pub(crate) fn write<T: Serialize>(path: &Path, value: &T, durability: Durability
 /// names, renameat2(2), and the old one goes.
 fn put_in_place(beside: &Path, path: &Path, durability: Durability) -> io::Result<()> {
     if durability == Durability::Replaced
+        && path.exists()
         && renameat2(AT_FDCWD, beside, AT_FDCWD, path, RenameFlags::RENAME_EXCHANGE).is_ok()
     {
         return fs::remove_file(beside);
     }
-    // Also where there was none, and on file systems that cannot exchange.
+    // Where there was none, and on file systems that cannot exchange.
     fs::rename(beside, path)
 }
 

@@ -189,8 +189,9 @@ pub(crate) fn exit_now(code: i32) -> ! {
 /// Every signal back to its default action, none blocked: what execve(2) alone does not do for ignored
 /// signals (the Rust runtime ignores SIGPIPE, and an ignored signal stays ignored across execve).
 pub(crate) fn default_signals() {
-    for signal in 1..=64 {
-        // SAFETY: SIG_DFL installs no handler; SIGKILL, SIGSTOP and glibc's own two are refused, harmlessly.
+    // Those two nobody can change: the kernel would refuse it.
+    for signal in (1..=64).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)) {
+        // SAFETY: SIG_DFL installs no handler; glibc refuses its own two signals, harmlessly.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     // SAFETY: the set is initialised by sigemptyset before it is read.

@@ -38,6 +38,9 @@ const LOADERS: &[&str] =
 fn explain(case: &Case<'_>) -> Option<Proof> {
     refused(case, &["execve", "execveat"], &[libc::ENOENT, libc::ENOTDIR])?;
     let Some(object) = object(case) else { return by_path(case) };
+    if object.became.is_some() {
+        return None;
+    }
     let path = &object.path;
     let sentence = match object.kind {
         ObjectKind::Absent => format!("There is no {path} in its root folder."),
@@ -130,6 +133,9 @@ mod tests {
             assert_eq!(judge_with(&CAUSE, &incident).unwrap().confidence, Confidence::Proven);
         }
         assert_eq!(judge_with(&CAUSE, &with_object("execve", Errno::ENOENT, file("/app/run", 0o755))), None);
+        let searched =
+            PathObject { kind: ObjectKind::Absent, became: Some("run".into()), ..file("/sbin/run", 0o755) };
+        assert_eq!(judge_with(&CAUSE, &with_object("execve", Errno::ENOENT, searched)), None);
         let open =
             with_object("openat", Errno::ENOENT, PathObject { kind: ObjectKind::Absent, ..file("/x", 0) });
         assert_eq!(judge_with(&CAUSE, &open), None);

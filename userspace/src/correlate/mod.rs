@@ -151,8 +151,10 @@ impl Correlator {
         now: Stamp,
     ) -> Option<Story> {
         self.graphs.distrust(pid, syscall);
-        let (key, open) =
-            self.open.iter_mut().find(|(k, o)| o.pid == pid && k.syscall == syscall && k.errno == errno)?;
+        // The kernel counts what followed the last one that travelled whole.
+        let of_kind =
+            self.open.iter_mut().filter(|(k, o)| o.pid == pid && k.syscall == syscall && k.errno == errno);
+        let (key, open) = of_kind.max_by_key(|(_, open)| open.last.mono_ns)?;
         open.count += count;
         open.last = now;
         Some(Story::Again { key: key.clone(), count: open.count, last: now })
@@ -267,13 +269,20 @@ fn key(what: &Attributed) -> Option<Key> {
     Some(Key { who, syscall, errno, object })
 }
 
-/// A search of PATH fails many times with the same errno before it fails for good, and each forbidden file is
-/// forbidden by itself: only then is the object part of what makes two failures the same.
+/// A search of PATH fails many times with the same errno before it fails for good, each forbidden file is forbidden by
+/// itself, and what one control file of the kernel refuses says nothing of another word or another file: only then is
+/// the object part of what makes two failures the same. A number (a process to move, a limit to try) is no other word.
 fn object(failure: &Failure) -> Option<String> {
     let (name, errno) = failure.syscall()?;
     let is_exec = matches!(name, "execve" | "execveat");
     let is_forbidden = [Errno::EACCES, Errno::EPERM].contains(&errno) && name.starts_with("open");
-    (is_exec || is_forbidden).then(|| failure.text_arg("pathname").map(str::to_owned)).flatten()
+    if is_exec || is_forbidden {
+        return failure.text_arg("pathname").map(str::to_owned);
+    }
+    let word = failure.text_arg("written")?.trim();
+    let file = failure.file()?;
+    let word = if word.parse::<i64>().is_ok() { "" } else { word };
+    Some(format!("{}:{}:{} {word}", file.device, file.folder, file.name))
 }
 
 #[cfg(test)]

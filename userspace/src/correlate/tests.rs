@@ -1,7 +1,7 @@
 //! Orders of arrival, floods, and graphs that belong to somebody else.
 
 use super::*;
-use crate::model::{Abi, Call, FailureKind, Graph, Netlink, Task};
+use crate::model::{Abi, Arg, ArgValue, Call, FailureKind, FileKind, Graph, Netlink, OpenFile, Task};
 
 fn failure(tid: u32, at: u64, errno: Errno) -> Failure {
     Failure {
@@ -108,6 +108,39 @@ fn a_task_whose_failures_are_only_counted_gives_no_sibling() {
     c.graph(graph(7, 300_000_000, "count_mounts"));
     c.failure(attributed(failure(7, 300_000_010, Errno::ENOSPC)), GRAPH);
     assert!(incident(c.due(300_000_020, u64::MAX, no_step)).graph.unwrap().succeeded.is_empty());
+}
+
+#[test]
+fn words_and_files_that_the_kernel_refuses_are_told_apart_and_numbers_are_not() {
+    let mut c = Correlator::new(Host::default(), Err("lockdown".into()));
+    let mut is_new = |at: u64, name: &str, word: &str| {
+        let file = OpenFile {
+            kind: FileKind::Regular,
+            name: name.into(),
+            device: "0:26".into(),
+            magic: 0x6367_7270,
+            inode: 5,
+            folder: 4,
+        };
+        let args = vec![
+            Arg { name: "fd".into(), value: ArgValue::Descriptor { raw: 3, file } },
+            Arg { name: "written".into(), value: ArgValue::Text(word.into()) },
+        ];
+        let kind = FailureKind::Syscall {
+            name: "write".into(),
+            nr: 1,
+            abi: Abi::Native,
+            errno: Errno::ENOENT,
+            args,
+        };
+        let write = Failure { kind, ..failure(7, at, Errno::ENOENT) };
+        matches!(c.failure(attributed(write), GRAPH), Some(Story::New { .. }))
+    };
+    assert!(is_new(1, "cgroup.subtree_control", "+pids\n"));
+    assert!(!is_new(2, "cgroup.subtree_control", "+pids"));
+    assert!(is_new(3, "cgroup.subtree_control", "+memory"));
+    assert!(is_new(4, "cgroup.procs", "17"));
+    assert!(!is_new(5, "cgroup.procs", "18\n"));
 }
 
 #[test]

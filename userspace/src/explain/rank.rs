@@ -55,7 +55,7 @@ fn weight(e: &Explained) -> u8 {
     if matches!(&e.incident.failure.kind, FailureKind::Killed { by: Killer::Oom { .. }, .. }) {
         return RAN_OUT;
     }
-    if is_masking(e) || asks_for_the_interface(e) {
+    if is_masking(e) || asks_for_the_interface(e) || place::was_found_elsewhere(e) {
         return 0;
     }
     let Some((syscall, errno)) = e.incident.failure.syscall() else { return 2 };
@@ -74,12 +74,13 @@ fn weight(e: &Explained) -> u8 {
 /// Programs ask so whether the kernel knows a call or a request at all: Rust's standard library for statx(2), with
 /// pointers to nothing; iproute2 for RTM_NEWLINK, with a request that names no interface (ip/iplink.c
 /// `iplink_have_newlink`); libcap for the last capability, by prctl(PR_CAPBSET_READ) of ever other numbers
-/// (libcap/cap_alloc.c `_libcap_initialize`).
+/// (libcap/cap_alloc.c `_libcap_initialize`); engines by PR_CAPBSET_DROP of one number after the other.
 fn asks_for_the_interface(e: &Explained) -> bool {
     match &e.incident.failure.kind {
         FailureKind::Syscall { name, errno, .. } if name == "prctl" => {
             let operation = e.incident.failure.number_arg("op");
-            *errno == Errno::EINVAL && operation == Some(libc::PR_CAPBSET_READ as u64)
+            let asks = [libc::PR_CAPBSET_READ, libc::PR_CAPBSET_DROP].map(|asks| Some(asks as u64));
+            *errno == Errno::EINVAL && asks.contains(&operation)
         }
         FailureKind::Syscall { name, errno, .. } => name == "statx" && *errno == Errno(libc::EFAULT),
         FailureKind::Netlink(refused) => {
@@ -115,15 +116,17 @@ pub fn outlasts_success(e: &Explained) -> bool {
 
 /// Whether an incident is only somebody asking whether something is there.
 pub fn is_noise(e: &Explained) -> bool {
-    is_masking(e) || e.findings.is_empty() && e.incident.step.is_none() && weight(e) == 0
+    is_masking(e)
+        || place::was_found_elsewhere(e)
+        || e.findings.is_empty() && e.incident.step.is_none() && weight(e) == 0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::{
-        Abi, Arg, ArgValue, Failure, Finding, Host, Incident, Killer, Knob, KnobKind, Loss, Netlink, Stamp,
-        Task,
+        Abi, Arg, ArgValue, Fact, Failure, Finding, Host, Incident, Killer, Knob, KnobKind, Loss, Netlink,
+        ObjectKind, PathObject, Stamp, Task,
     };
 
     fn failed(syscall: &str, errno: i32, start_ns: u64, at: u64) -> Explained {
@@ -180,7 +183,7 @@ mod tests {
         let list = vec![
             failed("wait4", libc::ECHILD, 10, 99),
             failed("mount", libc::EBUSY, 20, 50),
-            failed("umount2", libc::EINVAL, 20, 40),
+            failed("umount2", libc::EBUSY, 20, 40),
             failed("setsockopt", libc::EPERM, 10, 60),
             failed("openat", libc::ENOENT, 20, 98),
         ];
@@ -341,9 +344,35 @@ mod tests {
     }
 
     #[test]
+    fn a_program_that_was_found_elsewhere_was_only_looked_for() {
+        let mut searched = failed("execve", libc::ENOENT, 1, 1);
+        assert!(!is_noise(&searched));
+        searched.incident.facts.push(Fact::PathObject(Box::new(PathObject {
+            role: "pathname".into(),
+            path: "/sbin/sh".into(),
+            kind: ObjectKind::Absent,
+            own: None,
+            folders: vec![],
+            mount: None,
+            head: None,
+            device: None,
+            running: vec![],
+            writing: vec![],
+            became: Some("sh".into()),
+            whole: None,
+            after_ns: 0,
+        })));
+        assert!(is_noise(&searched));
+    }
+
+    #[test]
     fn what_ran_out_comes_first() {
         let list = vec![failed("mount", libc::EBUSY, 20, 50), failed("write", libc::ENOSPC, 10, 1)];
         assert_eq!(order(list), ["write", "mount"]);
+        assert!(is_noise(&failed("readlink", libc::EINVAL, 1, 1)));
+        assert!(is_noise(&failed("umount2", libc::EINVAL, 1, 1)));
+        assert!(!is_noise(&failed("umount2", libc::EBUSY, 1, 1)));
+        assert!(!is_noise(&failed("mount", libc::EINVAL, 1, 1)));
         assert!(is_noise(&failed("wait4", libc::ECHILD, 1, 1)));
         assert!(!is_noise(&failed("mount", libc::ENOENT, 1, 1)));
     }

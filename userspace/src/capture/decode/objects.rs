@@ -56,7 +56,8 @@ pub(super) fn describe(record: &SyscallFailure, call: &str, args: &mut Vec<Arg>)
     {
         *value = ArgValue::Descriptor { raw, file };
     }
-    if let Some(bytes) = bytes.filter(|_| told) {
+    // What read(2) was to fill holds whatever was there before.
+    if let Some(bytes) = bytes.filter(|_| told && call.contains("write")) {
         let mut text = super::text(bytes);
         if record.args[2] > bytes.len() as u64 {
             text.push('…');

@@ -183,6 +183,7 @@ pub(in crate::causes) fn file(path: &str, mode: u32) -> PathObject {
         device: None,
         running: vec![],
         writing: vec![],
+        became: None,
         whole: None,
         after_ns: 2_000_000,
     }

@@ -21,8 +21,8 @@ pub(in crate::cli) struct Args {
 }
 
 pub(super) fn run(args: Args, engine: &Engine) -> anyhow::Result<i32> {
-    let path = if args.path.as_os_str() == "-" { PathBuf::from("/dev/stdin") } else { args.path };
-    let images = engine.load(&path, &LoadOptions { name: args.name, platform: args.platform })?;
+    let options = LoadOptions { name: args.name, platform: args.platform };
+    let images = engine.load(super::or_stdin(&args.path), &options)?;
     outcome::answer(&images.iter().map(|image| format!("{}\n", image.name)).collect::<String>());
     Ok(0)
 }

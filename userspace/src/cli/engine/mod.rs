@@ -158,3 +158,8 @@ fn run_verb(verb: EngineVerb, engine: &Engine) -> anyhow::Result<i32> {
         EngineVerb::System(args) => system::run(args, engine),
     }
 }
+
+/// The file that a word names: `-` is standard input.
+fn or_stdin(path: &Path) -> &Path {
+    if path.as_os_str() == "-" { Path::new("/dev/stdin") } else { path }
+}

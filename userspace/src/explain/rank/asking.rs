@@ -41,9 +41,25 @@ const ASKING: &[&str] = &[
     "connect",
 ];
 
+/// Calls whose refusal is their answer, each with the errno that says it.
+const ANSWERS: &[(&[&str], Errno)] = &[
+    // Not a symbolic link: realpath(3) asks so of every part of a path (readlink(2)).
+    (&["readlink", "readlinkat"], Errno::EINVAL),
+    // Nothing is mounted there: how engines make sure of it before they remove a folder (fs/namespace.c `path_umount`).
+    (&["umount", "umount2"], Errno::EINVAL),
+    // A pipe or a socket: whether a descriptor can be positioned (lseek(2)).
+    (&["lseek"], Errno(libc::ESPIPE)),
+    // A file system without such attributes (listxattr(2)): ls(1), cp(1) and tar(1) ask each file.
+    (
+        &["getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr"],
+        Errno(libc::EOPNOTSUPP),
+    ),
+];
+
 /// Whether this is how one learns what is there.
 pub(super) fn only_asked(syscall: &str, errno: Errno) -> bool {
-    PROBING.contains(&errno) && ASKING.contains(&syscall)
+    let answers = |(calls, answer): &(&[&str], Errno)| calls.contains(&syscall) && *answer == errno;
+    PROBING.contains(&errno) && ASKING.contains(&syscall) || ANSWERS.iter().any(answers)
 }
 
 /// Calls that wait: that nothing was there yet (EAGAIN), that time passed (ETIMEDOUT), or that a signal came in between

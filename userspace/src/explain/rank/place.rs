@@ -80,6 +80,12 @@ fn errno(e: &Explained) -> Option<Errno> {
     e.incident.failure.syscall().map(|(_, errno)| errno)
 }
 
+/// A program that was looked for elsewhere next, and found: the same process was seen to run it.
+pub(super) fn was_found_elsewhere(e: &Explained) -> bool {
+    let became = |fact: &Fact| matches!(fact, Fact::PathObject(object) if object.became.is_some());
+    is_exec(e) && errno(e) == Some(Errno::ENOENT) && e.incident.facts.iter().any(became)
+}
+
 /// What lay at the path of a program that could not be started with ENOENT; taken for absent where nobody looked.
 pub(super) fn missing_program(e: &Explained) -> Option<ObjectKind> {
     if !is_exec(e) || errno(e) != Some(Errno::ENOENT) {

@@ -41,6 +41,8 @@ pub(crate) struct Guest {
     pub(crate) memory_mib: u32,
     /// Counted from the start of QEMU; a guest that is not done by then is killed.
     pub(crate) deadline: Duration,
+    /// The same for one that printed nothing for so long.
+    pub(crate) silence: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +66,7 @@ impl Guest {
             cgroups: Cgroups::default(),
             memory_mib: 1536,
             deadline: Duration::from_secs(300),
+            silence: None,
         }
     }
 
@@ -87,10 +90,15 @@ impl Guest {
         let mut out = Follower::open(&folder.join("out"))?;
         let mut err = Follower::open(&folder.join("err"))?;
         let mut qemu = Qemu(self.command(folder).spawn().with_context(|| format!("cannot start {QEMU}"))?);
+        let mut heard = started;
         loop {
             let ended = qemu.0.try_wait()?;
-            out.copy(|bytes| sink(Stream::Out, bytes))?;
-            err.copy(|bytes| sink(Stream::Err, bytes))?;
+            for (follower, stream) in [(&mut out, Stream::Out), (&mut err, Stream::Err)] {
+                follower.copy(|bytes| {
+                    heard = Instant::now();
+                    sink(stream, bytes);
+                })?;
+            }
             if let Some(status) = ended {
                 let end = fs::read_to_string(folder.join("end"))?;
                 let code = parse_end(&end).with_context(|| {
@@ -100,6 +108,9 @@ impl Guest {
             }
             if started.elapsed() > self.deadline {
                 bail!("the guest was not done after {} s; {}", self.deadline.as_secs(), last_words(folder));
+            }
+            if let Some(silence) = self.silence.filter(|silence| heard.elapsed() > *silence) {
+                bail!("the guest said nothing for {} s; {}", silence.as_secs(), last_words(folder));
             }
             thread::sleep(POLL);
         }

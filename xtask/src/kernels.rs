@@ -32,7 +32,7 @@ pub(crate) const EVERY: &str = "5.10,6.1,6.12,newest";
 const META_PACKAGE: &str = "linux-image-cloud-amd64";
 
 /// A kernel that lies ready in the cache.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Kernel {
     pub(crate) series: String,
     pub(crate) release: String,

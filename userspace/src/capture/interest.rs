@@ -101,7 +101,7 @@ const CURATED: &[Interest] = &[
     ),
     only(&["prlimit64", "setrlimit"], &[EPERM, EINVAL]),
     only(&["sethostname", "setdomainname", "capset"], &[EPERM]),
-    only(&["sched_setaffinity"], &[EINVAL]),
+    only(&["sched_setaffinity"], &[EINVAL, EBUSY]),
     only(&["chown", "lchown", "fchown", "fchownat"], &[EINVAL, EPERM]),
     only(&["timer_create"], &[EAGAIN, ENOMEM]),
     // Filters that no longer fit below net.core.bpf_jit_limit or net.core.optmem_max.
@@ -208,7 +208,8 @@ const CURATED: &[Interest] = &[
     only(&["msgsnd"], &[EINVAL, ENOMEM]),
     only(&["semop", "semtimedop"], &[E2BIG, ENOMEM]),
     only(&["rt_sigqueueinfo", "rt_tgsigqueueinfo"], &[EAGAIN]),
-    only(&["setpriority", "sched_setscheduler", "sched_setattr", "sched_setparam"], &[EPERM, EACCES]),
+    // EBUSY: deadline tasks have all the time that may be promised.
+    only(&["setpriority", "sched_setscheduler", "sched_setattr", "sched_setparam"], &[EPERM, EACCES, EBUSY]),
     only(&["syslog"], &[EPERM]),
     only(&["mq_open"], &[EMFILE, ENFILE, ENOSPC, ENOMEM, EINVAL]),
     // Memory. brk(2) never fails with an errno: it returns the old break.

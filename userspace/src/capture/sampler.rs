@@ -20,6 +20,7 @@ mod namespaces;
 mod network;
 mod objects;
 mod path_object;
+pub(super) mod perf_ring;
 mod rlimits;
 mod scheduling;
 mod seccomp;
@@ -82,6 +83,7 @@ const SAMPLERS: &[fn(&Look<'_>, &mut Failure, &mut Sampled)] = &[
     rlimits::look,
     memory_cgroups::look,
     huge_pages::look,
+    perf_ring::look,
     devices::look,
     scheduling::look,
     network::look,

@@ -1,4 +1,4 @@
-//! Promised memory, huge pages, and memory of compiled BPF programs.
+//! Promised memory, memory of compiled BPF programs, and rings of perf events.
 
 use super::{
     Ceiling::{File, Sysctl},
@@ -15,4 +15,7 @@ limits! {
     BPF_JIT: Sysctl Sysctl("net/core/bpf_jit_limit"), "net.core.bpf_jit_limit", "memory of compiled BPF programs and seccomp filters",
         "bytes", "machine", Usage::Read(system::bpf_jit), 0, "4.20",
         "Documentation/admin-guide/sysctl/net.rst, bpf_jit_limit; kernel/bpf/core.c, bpf_jit_charge_modmem()";
+    PERF_RING: Sysctl Sysctl("kernel/perf_event_mlock_kb"), "kernel.perf_event_mlock_kb",
+        "rings of perf events for each processor, before RLIMIT_MEMLOCK counts", "KiB", "user", Usage::Hidden, 516, "2.6.31",
+        "perf_event_open(2); kernel/events/core.c, perf_mmap()";
 }

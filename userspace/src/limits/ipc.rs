@@ -1,6 +1,11 @@
 //! Limits on System V and POSIX interprocess communication, one set for each IPC namespace.
 
-use super::{Ceiling::Sysctl, Limit, Usage, row::limits, system};
+use super::{
+    Ceiling::{Fixed, Sysctl},
+    Limit, Usage,
+    row::limits,
+    system,
+};
 use crate::model::KnobKind;
 
 limits! {
@@ -30,4 +35,8 @@ limits! {
         "messages", "queue", Usage::Hidden, 10, "2.6.6", "mq_overview(7); ipc/mqueue.c, mq_attr_ok()";
     MQ_SIZE: Sysctl Sysctl("fs/mqueue/msgsize_max"), "fs.mqueue.msgsize_max", "size of messages that a POSIX queue may be made for",
         "bytes", "message", Usage::Hidden, 8192, "2.6.6", "mq_overview(7); ipc/mqueue.c, mq_attr_ok()";
+    MQ_HELD: Other Fixed(10), "mq_maxmsg", "messages that wait in one POSIX queue, settled when it is made", "messages",
+        "queue", Usage::Hidden, 10, "2.6.6", "mq_send(3), EAGAIN; ipc/mqueue.c, do_mq_timedsend()";
+    MQ_LENGTH: Other Fixed(8192), "mq_msgsize", "size of a message for one POSIX queue, settled when it is made", "bytes",
+        "message", Usage::Hidden, 8192, "2.6.6", "mq_send(3), EMSGSIZE; ipc/mqueue.c, do_mq_timedsend()";
 }

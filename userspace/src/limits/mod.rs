@@ -130,6 +130,7 @@ pub static ALL: &[&Limit] = &[
     &namespaces::PID_DEPTH,
     &commit::COMMIT_LIMIT,
     &commit::BPF_JIT,
+    &commit::PERF_RING,
     &descriptors::FILE_MAX,
     &descriptors::NR_OPEN,
     &descriptors::PIPE_MAX_SIZE,

@@ -128,3 +128,31 @@ pub(super) fn posix_bytes(_: &str) -> anyhow::Result<Provoked> {
     become_ordinary()?;
     Provoked::by("mq_open", || result(open_queue(c"a", 10, 8192)))
 }
+
+/// A queue for two short messages, of its own namespace; `timeout`: the writer waits, for a moment that is over.
+pub(super) fn full_queue(variant: &str) -> anyhow::Result<Provoked> {
+    unshare(CloneFlags::CLONE_NEWIPC).context("cannot make an IPC namespace")?;
+    let queue = open_queue(c"a", 2, 128);
+    if queue < 0 {
+        return Err(std::io::Error::last_os_error()).context("cannot make a message queue");
+    }
+    if variant != "timeout" {
+        // SAFETY: a descriptor of ours and a flag.
+        let done = unsafe { libc::fcntl(queue as i32, libc::F_SETFL, libc::O_NONBLOCK) };
+        result(i64::from(done)).context("cannot make the queue non-blocking")?;
+    }
+    let long = if variant == "length" { 129 } else { 1 };
+    let send = move || {
+        let (message, over) = ([0_u8; 129], libc::timespec { tv_sec: 1, tv_nsec: 0 });
+        // SAFETY: a buffer and a time that live through the call, which reads `long` bytes of the first.
+        result(unsafe {
+            libc::syscall(libc::SYS_mq_timedsend, queue, message.as_ptr(), long, 0, &raw const over)
+        })
+    };
+    if long == 1 {
+        for _ in 0..2 {
+            send().context("cannot fill the queue")?;
+        }
+    }
+    Provoked::by("mq_timedsend", send)
+}

@@ -26,6 +26,7 @@ mod refuse_files;
 mod refuse_mounts;
 mod refused_cgroups;
 mod refused_namespaces;
+mod scheduling;
 mod sockets;
 mod touch_mapping;
 mod use_up_namespaces;
@@ -117,6 +118,8 @@ const ACTIONS: &[(&str, Action)] = &[
     ("unix-rights-in-flight", local_sockets::send_descriptors),
     ("unix-socket-type", local_sockets::mix_types),
     ("cpuset-empty", empty_cpuset::provoke),
+    ("deadline-bandwidth", scheduling::bandwidth),
+    ("deadline-rules", scheduling::rules),
     ("disk-full", fill_disk::provoke),
     ("exec-arguments", programs::too_many_arguments),
     ("exec-format", programs::of_no_format),
@@ -141,6 +144,7 @@ const ACTIONS: &[(&str, Action)] = &[
     ("namespace-privilege", refused_namespaces::provoke),
     ("pid-chosen", refused_namespaces::provoke),
     ("pidns-dead", refused_namespaces::provoke),
+    ("perf-event-mlock", own_limits::perf_ring),
     ("pids-max", fill_cgroup::provoke),
     ("profile-missing", forbidden_files::profile),
     ("rlimit-nproc", crowd_user::provoke),
@@ -193,6 +197,7 @@ const ACTIONS: &[(&str, Action)] = &[
     ("kernel-shm", ipc_limits::segments),
     ("max-map-count", own_limits::mappings),
     ("memfd-sealed", own_limits::sealed),
+    ("mqueue-full", ipc_limits::full_queue),
     ("mqueue-limits", ipc_limits::posix_queues),
     ("nr-open", own_limits::highest_descriptors),
     ("rlimit-as", own_limits::address_space),
@@ -207,6 +212,7 @@ const ACTIONS: &[(&str, Action)] = &[
     ("setns-privilege", refused_namespaces::provoke),
     ("setns-target", refused_namespaces::provoke),
     ("struct-too-new", refused_namespaces::provoke),
+    ("time-offsets", refused_namespaces::time_offsets),
     ("task-not-alone", refused_namespaces::provoke),
     ("userns-creator", refused_namespaces::provoke),
 ];

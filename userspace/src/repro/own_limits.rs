@@ -181,3 +181,31 @@ pub(super) fn sealed(variant: &str) -> anyhow::Result<Provoked> {
         }
     }
 }
+
+/// A ring of an event that counts nothing but this process's own page faults.
+pub(super) fn perf_ring(_: &str) -> anyhow::Result<Provoked> {
+    // struct perf_event_attr: type and size, configuration (PERF_COUNT_SW_PAGE_FAULTS), and bits behind five words.
+    const SOFTWARE: u64 = 1;
+    const SIZE: u64 = 128;
+    const PAGE_FAULTS: u64 = 2;
+    const EXCLUDE_KERNEL: u64 = 1 << 5;
+    let mut attributes = [0_u64; SIZE as usize / 8];
+    (attributes[0], attributes[1], attributes[5]) = (SOFTWARE | SIZE << 32, PAGE_FAULTS, EXCLUDE_KERNEL);
+    // SAFETY: a whole structure that lives through the call; the event ends with the process.
+    let event = unsafe { libc::syscall(libc::SYS_perf_event_open, attributes.as_ptr(), 0, -1, -1, 0) };
+    if event < 0 {
+        return Err(io::Error::last_os_error()).context("cannot open a perf event");
+    }
+    lower(Resource::RLIMIT_MEMLOCK, 0)?;
+    give_up(CAP_IPC_LOCK)?;
+    // A page, and a power of two of them: more than any usual number of processors gives.
+    const PAGES: usize = 1 << 15;
+    Provoked::by("mmap", move || {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let length = (PAGES + 1) * 4096;
+        // SAFETY: a new mapping at an address that the kernel chooses.
+        let at =
+            unsafe { libc::mmap(ptr::null_mut(), length, protection, libc::MAP_SHARED, event as i32, 0) };
+        if at == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+    })
+}

@@ -169,6 +169,40 @@ fn end_first_child() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Writes offsets for the time namespace of this process's children.
+pub(super) fn time_offsets(variant: &str) -> anyhow::Result<Provoked> {
+    const CLONE_NEWTIME: i32 = 0x80;
+    const FILE: &str = "/proc/self/timens_offsets";
+    let text = match variant {
+        "range" => "boottime 9223372037 0",
+        "form" => "realtime 1 0",
+        _ => "monotonic 1 0",
+    };
+    if variant == "first" {
+        return wrote(FILE, text);
+    }
+    // SAFETY: a flag only.
+    Errno::result(unsafe { libc::unshare(CLONE_NEWTIME) }).context("cannot make a time namespace")?;
+    if variant != "entered" {
+        return wrote(FILE, text);
+    }
+    // SAFETY: the child waits for its end and does nothing else.
+    let child = match unsafe { libc::fork() } {
+        // SAFETY: as above.
+        0 => unsafe {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
+            loop {
+                libc::pause();
+            }
+        },
+        child => nix::unistd::Pid::from_raw(child),
+    };
+    let outcome = wrote(FILE, text);
+    nix::sys::signal::kill(child, nix::sys::signal::Signal::SIGKILL).context("cannot end the child")?;
+    nix::sys::wait::waitpid(child, None).context("cannot wait for the child")?;
+    outcome
+}
+
 /// `struct clone_args` (linux/sched.h), as 64-bit words.
 fn clone3(args: &mut [u64]) -> anyhow::Result<Provoked> {
     const EXIT_SIGNAL: usize = 4;

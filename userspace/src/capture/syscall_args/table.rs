@@ -184,6 +184,8 @@ pub(super) const CALLS: &[Call] = calls! {
     "shmctl"(shmid: Int, op: Int, buf: Long);
     "msgsnd"(msqid: Int, msgp: Long, msgsz: Long, msgflg: Int);
     "mq_open"(name: Text, oflag: Flags(OPEN), mode: Octal, attr: Long);
+    "mq_timedsend"(mqdes: Fd, msg_ptr: Long, msg_len: Long, msg_prio: Int, abs_timeout: Long);
+    "mq_timedreceive"(mqdes: Fd, msg_ptr: Long, msg_len: Long, msg_prio: Long, abs_timeout: Long);
     // Memory.
     "mmap" | "mmap2"(addr: Long, length: Long, prot: Flags(PROT), flags: Flags(MAP), fd: Fd, offset: Long);
     "mprotect"(addr: Long, size: Long, prot: Flags(PROT));

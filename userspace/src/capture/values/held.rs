@@ -182,6 +182,14 @@ const ROWS: &[Row] = &[
         let most = if c.capable(CAP_SYS_RESOURCE)? { 16 << 20 } else { c.get("~mq_msgsize_max")? };
         Some((0, most, c.get("~mq_msgsize")?))
     }),
+    (&ipc::MQ_HELD, &["mq_timedsend"], |c| {
+        c.is(c.name, &[libc::EAGAIN, libc::ETIMEDOUT]).then_some(())?;
+        Some((c.get("~mq_curmsgs")?, c.get("~mq_maxmsg")?, 1))
+    }),
+    (&ipc::MQ_LENGTH, &["mq_timedsend"], |c| {
+        c.is(c.name, &[libc::EMSGSIZE]).then_some(())?;
+        Some((0, c.get("~mq_msgsize")?, c.arg("msg_len")?))
+    }),
     (&rlimits::MAX_MAP_COUNT, &["mmap"], |c| {
         // One mapping more than allowed may be there (do_mmap()); cutting one up for another takes room.
         let fixed = c.arg("flags")? & libc::MAP_FIXED as u64 != 0;

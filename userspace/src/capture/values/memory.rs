@@ -7,7 +7,8 @@ use super::table::{
 };
 use super::{Add, Set, Then};
 use crate::capture::btf::Want::Int;
-use libc::{EACCES, EAGAIN, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM};
+use crate::capture::sampler::perf_ring::{OF_PROCESS, OF_USER};
+use libc::{EACCES, EAGAIN, EBUSY, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM};
 
 /// mm/util.c, mm/page_alloc.c, mm/swapfile.c: what `__vm_enough_memory()` compares.
 pub(super) const COMMITTED: Named =
@@ -45,6 +46,9 @@ pub(super) const SETS: &[Set] = &[
             // mremap(2) of locked memory: mm/mlock.c `mlock_future_ok()`
             ("~locked_vm", Task(&[MM, ("mm_struct", "locked_vm", Int(8))], &[])),
             MEMLOCK,
+            // kernel/events/core.c `perf_mmap()`
+            (OF_USER, USER_LOCKED.1),
+            (OF_PROCESS, Task(&[MM, ("mm_struct", "pinned_vm.counter", Int(8))], &[])),
         ],
     },
     Set {
@@ -151,7 +155,7 @@ pub(super) const SETS: &[Set] = &[
     },
     Set {
         calls: &["sched_setscheduler", "sched_setattr", "sched_setparam", "setpriority", "ioprio_set"],
-        errnos: &[EPERM, EACCES],
+        errnos: &[EPERM, EACCES, EBUSY],
         then: Then::Nothing,
         values: &[
             CAPS,
@@ -162,6 +166,9 @@ pub(super) const SETS: &[Set] = &[
             ("sched_attr policy", Caller(1, 4, 4)),
             ("~attr_nice", Caller(1, 16, 4)),
             ("~attr_priority", Caller(1, 20, 4)),
+            ("sched_attr runtime", Caller(1, 24, 8)),
+            ("sched_attr deadline", Caller(1, 32, 8)),
+            ("sched_attr period", Caller(1, 40, 8)),
         ],
     },
 ];

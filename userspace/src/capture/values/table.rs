@@ -9,8 +9,8 @@ use super::memory::{COMMITTED, KBYTES, OVERCOMMIT, RAM, RATIO, SWAP};
 use super::{Add, Place, Set, Step, Then};
 use crate::capture::btf::Want::{Array, Int, Pointer, Sized, StructArray};
 use libc::{
-    E2BIG, EACCES, EAGAIN, EBADF, EDQUOT, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOSPC, EPERM,
-    ETOOMANYREFS,
+    E2BIG, EACCES, EAGAIN, EBADF, EDQUOT, EINVAL, EMFILE, EMSGSIZE, ENFILE, ENOBUFS, ENOMEM, ENOSPC, EPERM,
+    ETIMEDOUT, ETOOMANYREFS,
 };
 
 pub(super) const CRED: Step = ("task_struct", "cred", Pointer("cred"));
@@ -88,6 +88,11 @@ const PIPE_SOFT: Named = ("fs.pipe-user-pages-soft", variable("pipe_user_pages_s
 /// The file behind the first argument: `struct shmem_inode_info` (include/linux/shmem_fs.h).
 pub(super) const SEALS: Named =
     ("file seals", AroundInode(0, "shmem_inode_info", "vfs_inode", ("shmem_inode_info", "seals", Int(4))));
+
+/// Of the queue behind the first argument (ipc/mqueue.c `struct mqueue_inode_info`).
+const fn of_queue(name: &'static str, path: &'static str) -> Named {
+    (name, AroundInode(0, "mqueue_inode_info", "vfs_inode", ("mqueue_inode_info", path, Int(8))))
+}
 
 /// Descriptors, watches, keys, interprocess communication.
 pub(super) const OBJECTS: &[Set] = &[
@@ -328,6 +333,16 @@ pub(super) const OBJECTS: &[Set] = &[
             ("~mq_msgsize", Caller(3, 16, 8)),
             CAPS,
             NOFILE,
+        ],
+    },
+    Set {
+        calls: &["mq_timedsend"],
+        errnos: &[EAGAIN, ETIMEDOUT, EMSGSIZE],
+        then: Then::Nothing,
+        values: &[
+            of_queue("~mq_curmsgs", "attr.mq_curmsgs"),
+            of_queue("~mq_maxmsg", "attr.mq_maxmsg"),
+            of_queue("~mq_msgsize", "attr.mq_msgsize"),
         ],
     },
     Set {

@@ -65,7 +65,7 @@ pub(in crate::causes) fn deadline_stands(case: &Case<'_>) -> Option<String> {
 }
 
 /// The pseudo-limit under which the probe reports the scheduling policy.
-pub(super) const POLICY: &str = "scheduling policy";
+pub(in crate::causes) const POLICY: &str = "scheduling policy";
 
 fn stands(case: &Case<'_>, limit: &'static Limit) -> Option<String> {
     let Some(r) = case.at_instant(limit) else { return Some(unread(limit)) };

@@ -5,9 +5,9 @@ use super::tasks::POLICY;
 use crate::causes::Cause;
 use crate::limits::{Limit, tasks};
 use crate::model::{
-    Abi, Arg, ArgValue, Confidence, Errno, FIRST_USER_NAMESPACE, Fact, Failure, FailureKind, Filters,
-    Finding, Host, Identity, Incident, MountSeen, ObjectKind, PathObject, Permissions, Place, PlaceKind,
-    PlaceMount, Reading, Stamp, State, Taken, Task,
+    Abi, Arg, ArgValue, Confidence, Errno, FIRST_USER_NAMESPACE, Fact, Failure, FailureKind, FileKind,
+    Filters, Finding, Host, Identity, Incident, MountSeen, ObjectKind, OpenFile, PathObject, Permissions,
+    Place, PlaceKind, PlaceMount, Reading, Stamp, State, Taken, Task,
 };
 
 pub(in crate::causes) fn reading(limit: &Limit, usage: u64, ceiling: u64) -> Reading {
@@ -229,4 +229,18 @@ pub(in crate::causes) fn argument(incident: &mut Incident, name: &str, value: Ar
         args.retain(|arg| arg.name != name);
         args.push(Arg { name: name.into(), value });
     }
+}
+
+/// Makes the call one that wrote `text` to a file of that name.
+pub(in crate::causes) fn written_to(incident: &mut Incident, name: &str, magic: u64, text: &str) {
+    let file = OpenFile {
+        kind: FileKind::Regular,
+        name: name.into(),
+        device: "0:5".into(),
+        magic,
+        inode: 1,
+        folder: 2,
+    };
+    argument(incident, "fd", ArgValue::Descriptor { raw: 3, file });
+    argument(incident, "written", ArgValue::Text(text.into()));
 }

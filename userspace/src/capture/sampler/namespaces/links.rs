@@ -40,7 +40,8 @@ pub(super) fn of_caller(look: &Look<'_>, pid: u32, tid: u32, notes: &mut Notes) 
     }
 }
 
-fn inode(link: &Path) -> Option<u64> {
+/// The number behind `time:[4026531834]`.
+pub(super) fn inode(link: &Path) -> Option<u64> {
     fs::read_link(link).ok()?.to_str()?.split_once('[')?.1.strip_suffix(']')?.parse().ok()
 }
 

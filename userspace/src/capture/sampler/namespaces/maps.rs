@@ -1,7 +1,7 @@
 //! The process whose map of ids (or setgroups) was to be written, found by the descriptor that it was written
 //! through.
 
-use super::{Notes, tidy};
+use super::{Notes, links, tidy};
 use crate::capture::sampler::Look;
 use crate::model::Failure;
 use std::fs;
@@ -33,9 +33,33 @@ pub(super) fn target(look: &Look<'_>, failure: &Failure, notes: &mut Notes) {
             notes.add(&format!("{who} ns/user"), &of, link.display().to_string(), "/proc/PID/ns/user");
         }
     }
+    if failure.file().is_some_and(|file| file.name == "timens_offsets") {
+        time(look, &place, notes);
+    }
     let status = fs::read_to_string(place.join("status")).unwrap_or_default();
     if let Some(uid) = status.lines().find_map(|l| l.strip_prefix("Uid:")) {
         notes.add("target Uid", &of, uid.split_whitespace().collect::<Vec<_>>().join(" "), "status");
+    }
+}
+
+/// The time namespace of the target's children, somebody who is in it, and how long the machine runs.
+fn time(look: &Look<'_>, place: &Path, notes: &mut Notes) {
+    let of = place.display().to_string();
+    if let Ok(text) = fs::read_to_string(look.root.join("proc/uptime"))
+        && let Some(seconds) = text.split_whitespace().next()
+    {
+        notes.add("uptime", "the machine", seconds, "/proc/uptime");
+    }
+    let Some(number) = links::inode(&place.join("ns/time_for_children")) else { return };
+    notes.add("target ns/time_for_children", &of, number.to_string(), &format!("{of}/ns/time_for_children"));
+    let processes = fs::read_dir(look.root.join("proc")).into_iter().flatten().flatten();
+    let inside =
+        processes.map(|entry| entry.path()).find(|at| links::inode(&at.join("ns/time")) == Some(number));
+    if let Some(at) = inside {
+        let comm = fs::read_to_string(at.join("comm")).unwrap_or_default();
+        let pid = at.file_name().unwrap_or_default().to_string_lossy();
+        let task = format!("{} ({pid})", comm.trim());
+        notes.add("in the time namespace", &format!("time:[{number}]"), task, "/proc/*/ns/time");
     }
 }
 

@@ -22,11 +22,22 @@ impl<T> Deref for Lazy<T> {
 
 impl<T: Args> Args for Lazy<T> {
     fn augment_args(command: Command) -> Command {
-        command.defer(T::augment_args)
+        command.defer(described::<T>)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
         command.defer(T::augment_args_for_update)
+    }
+}
+
+/// The verb keeps its own words; parts of its options bring theirs.
+fn described<T: Args>(command: Command) -> Command {
+    let about = command.get_about().cloned().unwrap_or_default();
+    let long = command.get_long_about().cloned();
+    let command = T::augment_args(command).about(about);
+    match long {
+        Some(long) => command.long_about(long),
+        None => command.long_about(None::<&str>),
     }
 }
 
@@ -45,5 +56,40 @@ impl<T: FromArgMatches> FromArgMatches for Lazy<T> {
 
     fn update_from_arg_matches_mut(&mut self, matches: &mut ArgMatches) -> Result<(), Error> {
         self.0.update_from_arg_matches_mut(matches)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Args)]
+    struct Part {
+        #[arg(long)]
+        loud: bool,
+    }
+
+    /// What a part of the options says of itself.
+    #[derive(Debug, Args)]
+    struct Whole {
+        #[command(flatten)]
+        part: Part,
+        /// Who is meant.
+        name: String,
+    }
+
+    #[test]
+    fn a_verb_is_described_when_it_is_typed_and_keeps_its_words() {
+        let verb = Lazy::<Whole>::augment_args(Command::new("greet")).about("Say something");
+        let mut root = Command::new("x").subcommand(verb);
+        let greet = root.find_subcommand("greet").unwrap();
+        assert_eq!(greet.get_arguments().count(), 0, "not yet");
+        let mut matches = root.try_get_matches_from_mut(["x", "greet", "--loud", "you"]).unwrap();
+        let (_, mut words) = matches.remove_subcommand().unwrap();
+        let typed = Lazy::<Whole>::from_arg_matches_mut(&mut words).unwrap();
+        assert_eq!((typed.name.as_str(), typed.part.loud), ("you", true));
+        let greet = root.find_subcommand("greet").unwrap();
+        assert_eq!(greet.get_about().unwrap().to_string(), "Say something");
+        assert!(greet.get_arguments().any(|argument| argument.get_id() == "loud"));
     }
 }

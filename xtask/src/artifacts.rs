@@ -13,6 +13,9 @@ use std::process::{Command, Stdio};
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 const STATIC: &str = "-C target-feature=+crt-static";
 
+/// For the last step of a build alone. Stack, heap and everything mapped still lie at random places.
+const AT_ITS_PLACE: &str = "-Crelocation-model=static";
+
 /// An executable that cargo produced.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Executable {
@@ -44,8 +47,16 @@ pub(crate) fn cargo(words: &[&str]) -> Command {
 
 /// Runs a build and returns the executables it made or found fresh.
 pub(crate) fn build(purpose: &str, words: &[&str]) -> Result<Vec<Executable>> {
+    build_with(purpose, words, &[])
+}
+
+/// The same with words for the compiler, in its last run alone (`cargo rustc`).
+fn build_with(purpose: &str, words: &[&str], last: &[&str]) -> Result<Vec<Executable>> {
     let mut command = cargo(words);
     command.arg("--message-format=json-render-diagnostics");
+    if !last.is_empty() {
+        command.arg("--").args(last);
+    }
     let messages = quietly(&format!("build of {purpose}"), &mut command)?;
     Ok(messages.lines().filter_map(executable_of).collect())
 }
@@ -80,9 +91,11 @@ pub(crate) fn diag() -> Result<Executable> {
     program(build("diag", &["build", "--package", "diag", "--bin", "diag"])?)
 }
 
-/// The same, as it would be given away.
+/// The same, as it would be given away: fast, and linked to run at one address. A static program that runs anywhere
+/// begins with writing that address into some fifty thousand pointers of its own, each time it is executed.
 pub(crate) fn release_diag() -> Result<Executable> {
-    program(build("diag", &["build", "--release", "--package", "diag", "--bin", "diag"])?)
+    let words = ["rustc", "--release", "--package", "diag", "--bin", "diag"];
+    program(build_with("diag", &words, &[AT_ITS_PLACE])?)
 }
 
 fn program(built: Vec<Executable>) -> Result<Executable> {

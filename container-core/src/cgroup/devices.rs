@@ -153,12 +153,18 @@ const AND32: u8 = 0x54;
 const SHIFT_RIGHT32: u8 = 0x74;
 const COPY: u8 = 0xbf;
 const SET: u8 = 0xb7;
+const GO: u8 = 0x05;
+const IF_IS: u8 = 0x15;
 const IF_NOT: u8 = 0x55;
 const EXIT: u8 = 0x95;
 
-/// Rule after rule, the first that fits says yes; at the end stands no.
+const fn i(code: u8, registers: u8, offset: i16, immediate: i32) -> Instruction {
+    Instruction { code, registers, offset, immediate }
+}
+
+/// Says yes where a rule fits. What rules have in common is asked once, and all yeses are one: the kernel follows every
+/// way through the program before it takes it, at each start of a container.
 fn program(rules: &[Rule]) -> Vec<Instruction> {
-    let i = |code, registers, offset, immediate| Instruction { code, registers, offset, immediate };
     let mut out = vec![
         i(LOAD_WORD, 0x12, 0, 0),
         i(COPY, 0x23, 0, 0),
@@ -167,27 +173,47 @@ fn program(rules: &[Rule]) -> Vec<Instruction> {
         i(LOAD_WORD, 0x14, 4, 0),
         i(LOAD_WORD, 0x15, 8, 0),
     ];
-    for rule in rules {
-        // Tests of this rule; a failed one jumps behind its two last instructions.
-        let mut tests = vec![i(IF_NOT, 0x02, 0, i32::from(rule.kind))];
-        let not_allowed = i32::from(!rule.access & (MKNOD | READ | WRITE));
+    let mut rules = rules.to_vec();
+    // "Every number" comes first: what follows it in its group would never be reached, which the kernel refuses.
+    rules.sort_by_key(|rule| (rule.kind, rule.access, rule.major, rule.minor));
+    let mut yes = Vec::new();
+    for group in rules.chunk_by(|a, b| (a.kind, a.access) == (b.kind, b.access)) {
+        let mut past = vec![push(&mut out, i(IF_NOT, 0x02, 0, i32::from(group[0].kind)))];
+        let not_allowed = i32::from(!group[0].access & (MKNOD | READ | WRITE));
         if not_allowed != 0 {
             // What is asked for beyond what is allowed must be nothing.
-            tests.extend([i(COPY, 0x31, 0, 0), i(AND32, 0x01, 0, not_allowed), i(IF_NOT, 0x01, 0, 0)]);
+            out.extend([i(COPY, 0x31, 0, 0), i(AND32, 0x01, 0, not_allowed)]);
+            past.push(push(&mut out, i(IF_NOT, 0x01, 0, 0)));
         }
-        tests.extend(rule.major.map(|n| i(IF_NOT, 0x04, 0, n as i32)));
-        tests.extend(rule.minor.map(|n| i(IF_NOT, 0x05, 0, n as i32)));
-        let count = tests.len();
-        for (index, test) in tests.iter_mut().enumerate() {
-            if test.code == IF_NOT {
-                test.offset = (count - index - 1 + 2) as i16;
+        for same in group.chunk_by(|a, b| a.major == b.major) {
+            let other = same[0].major.map(|major| push(&mut out, i(IF_NOT, 0x04, 0, major as i32)));
+            for rule in same {
+                let fits = rule.minor.map_or(i(GO, 0, 0, 0), |minor| i(IF_IS, 0x05, 0, minor as i32));
+                yes.push(push(&mut out, fits));
+                if rule.minor.is_none() {
+                    break;
+                }
             }
+            let Some(other) = other else { break };
+            land(&mut out, other);
         }
-        out.append(&mut tests);
-        out.extend([i(SET, 0, 0, 1), i(EXIT, 0, 0, 0)]);
+        past.into_iter().for_each(|at| land(&mut out, at));
     }
     out.extend([i(SET, 0, 0, 0), i(EXIT, 0, 0, 0)]);
+    yes.into_iter().for_each(|at| land(&mut out, at));
+    out.extend([i(SET, 0, 0, 1), i(EXIT, 0, 0, 0)]);
     out
+}
+
+/// Where the instruction stands that is put at the end.
+fn push(out: &mut Vec<Instruction>, instruction: Instruction) -> usize {
+    out.push(instruction);
+    out.len() - 1
+}
+
+/// The jump at `at` leads to what comes next. Offsets count from the instruction behind the jump.
+fn land(out: &mut [Instruction], at: usize) {
+    out[at].offset = (out.len() - at - 1) as i16;
 }
 
 #[cfg(test)]
@@ -207,8 +233,10 @@ mod tests {
                 AND32 => r[to] &= i.immediate as u64,
                 SHIFT_RIGHT32 => r[to] >>= i.immediate,
                 SET => r[to] = i.immediate as u64,
+                GO => at += i.offset as usize,
                 IF_NOT if r[to] != i.immediate as u64 => at += i.offset as usize,
-                IF_NOT => {}
+                IF_IS if r[to] == i.immediate as u64 => at += i.offset as usize,
+                IF_NOT | IF_IS => {}
                 EXIT => return r[0] == 1,
                 other => panic!("instruction {other:#x}"),
             }
@@ -231,5 +259,22 @@ mod tests {
         assert!(decide(BLOCK, READ, 7, 1));
         assert!(!decide(BLOCK, READ | WRITE, 7, 1));
         assert_eq!(ALWAYS[9].as_v1(), "c 136:* rwm");
+    }
+
+    /// The kernel refuses a program with an instruction that nothing leads to.
+    #[test]
+    fn a_rule_for_all_devices_leaves_no_instruction_behind_it() {
+        let all = Rule { kind: CHARACTER, major: None, minor: None, access: MKNOD | READ | WRITE };
+        let own = Rule { major: Some(136), minor: Some(3), ..all };
+        let rules = [&ALWAYS[..], &[own, all]].concat();
+        let program = program(&rules);
+        let reached = |at: usize| {
+            let before = program.get(at.wrapping_sub(1));
+            let falls_in = before.is_none_or(|before| !matches!(before.code, GO | EXIT));
+            falls_in || program.iter().enumerate().any(|(from, jump)| from + 1 + jump.offset as usize == at)
+        };
+        assert!((0..program.len()).all(reached), "{program:?}");
+        assert!(decide(&program, CHARACTER.into(), WRITE.into(), 200, 1));
+        assert!(!decide(&program, BLOCK.into(), WRITE.into(), 200, 1));
     }
 }

@@ -198,7 +198,8 @@ impl Cgroup {
         self.groups.iter().any(|group| {
             let file = match group.kind {
                 Kind::V2 => "memory.events",
-                Kind::V1(_) => "memory.oom_control",
+                Kind::V1(Controller::Memory) => "memory.oom_control",
+                Kind::V1(_) => return false,
             };
             let text = fs::read_to_string(group.path.join(file)).unwrap_or_default();
             text.lines().any(|line| line.strip_prefix("oom_kill ").is_some_and(|count| count.trim() != "0"))

@@ -140,7 +140,7 @@ impl Engine {
         if init != *started {
             return Ok((finished, None));
         }
-        finished.trouble.extend(self.undo_kernel(bundle, &container.config));
+        finished.trouble.extend(self.undo_kernel(bundle, &container.config, Ok(cgroup)));
         let exited = EventKind::Exited { exit: finished.exit, oom_killed: finished.oom_killed };
         finished.trouble.extend(self.record(&identity, exited).err());
         for error in finished.trouble.clone() {
@@ -149,7 +149,7 @@ impl Engine {
         }
         if container.config.spec.auto_remove {
             // No final state for what is gone in a moment; if we are killed here, `repair` finds a dead workload.
-            self.remove_locked(bundle, &container.config, lock)?;
+            self.remove_behind(bundle, &container.config, lock)?;
             return Ok((finished, None));
         }
         let again = container.config.spec.restart.wants(finished.exit, back_off.restarts())

@@ -1,6 +1,8 @@
 //! Ending: `kill`, `stop`, `rm`.
 
 use std::fs;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Engine;
@@ -9,6 +11,7 @@ use super::recover::signal;
 use crate::container::{Config, Container};
 use crate::error::{Error, StepError};
 use crate::events::EventKind;
+use crate::launch::detach;
 use crate::lifecycle::{Exit, State};
 use crate::process::ProcessId;
 use crate::spec::{RestartPolicy, Spec};
@@ -109,26 +112,55 @@ impl Engine {
         }
     }
 
-    /// Step "remove container files", of a container of which nothing is left in the kernel. Renaming the
-    /// folder away is the moment at which it is gone; what a kill leaves after that is swept.
+    /// Step "remove container files", of a container of which nothing is left in the kernel.
     pub(super) fn remove_locked(&self, bundle: &Bundle, config: &Config, lock: Lock) -> Result<(), Error> {
+        let gone = self.put_away(bundle, config, lock)?;
+        self.observer.step(&config.container, Step::RemoveFiles);
+        Ok(delete(&gone)?)
+    }
+
+    /// The same, for somebody who waits for the container's end and not for the disk: a process that stays behind deletes
+    /// the files. On some disks every folder is a wait (ext4 without a journal, mounted with `discard`).
+    pub(super) fn remove_behind(&self, bundle: &Bundle, config: &Config, lock: Lock) -> Result<(), Error> {
+        let gone = self.put_away(bundle, config, lock)?;
+        self.observer.step(&config.container, Step::RemoveFiles);
+        // Whoever sweeps meanwhile sees that it is being done.
+        let held = Lock::try_folder(&gone).map_err(refused("openat", &gone))?;
+        let keep: Vec<RawFd> = held.iter().map(|lock| lock.as_fd().as_raw_fd()).collect();
+        let spawned = detach::spawn(&keep, |_| {
+            if let Err(error) = delete(&gone) {
+                // Nobody is there to be told. What is left is tried again by the next one who lists containers.
+                let _ = self.record(&config.container, EventKind::StepFailed { error, cleanup: Vec::new() });
+            }
+        });
+        match spawned {
+            Ok(_) => Ok(()),
+            // No room for another process: then here.
+            Err(_) => Ok(delete(&gone)?),
+        }
+    }
+
+    /// Renaming the folder away is the moment at which the container is gone; what a kill leaves after that is swept.
+    fn put_away(&self, bundle: &Bundle, config: &Config, lock: Lock) -> Result<PathBuf, Error> {
         let container = &config.container;
         self.observer.step(container, Step::RemoveFiles);
         let maker = Maker::current(&ProcessId::current());
         let gone = self.store.containers().join(maker.being_deleted(&container.id));
         let store_lock = self.store.lock()?;
         self.store.drop_name(&container.name)?;
-        let failed = |syscall: &'static str| {
-            let dir = bundle.dir().to_owned();
-            move |e: std::io::Error| StepError::from_io(Step::RemoveFiles, syscall, &dir, &e)
-        };
-        fs::rename(bundle.dir(), &gone).map_err(failed("rename"))?;
+        fs::rename(bundle.dir(), &gone).map_err(refused("rename", bundle.dir()))?;
         drop((store_lock, lock));
         self.record(container, EventKind::Removed)?;
-        self.observer.step(container, Step::RemoveFiles);
-        fs::remove_dir_all(&gone).map_err(failed("unlinkat"))?;
-        Ok(())
+        Ok(gone)
     }
+}
+
+fn delete(gone: &Path) -> Result<(), StepError> {
+    fs::remove_dir_all(gone).map_err(refused("unlinkat", gone))
+}
+
+fn refused(syscall: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> StepError {
+    move |e| StepError::from_io(Step::RemoveFiles, syscall, path, &e)
 }
 
 fn no_such(query: &str) -> Error {

@@ -66,19 +66,26 @@ impl Engine {
         if let Some(init) = init {
             signal(init, libc::SIGKILL)?;
         }
-        match self.undo_kernel(bundle, config).into_iter().next() {
+        let cgroup = home::of_bundle(bundle.dir()).map(|found| Cgroup::of(&found, &config.container.id));
+        let failed = self.undo_kernel(bundle, config, cgroup.as_ref().map_err(Clone::clone));
+        match failed.into_iter().next() {
             Some(error) => Err(error),
             None => Ok(()),
         }
     }
 
     /// Take back all that a start has made in the kernel, whether it is there or not; what could not be.
-    pub(super) fn undo_kernel(&self, bundle: &Bundle, config: &Config) -> Vec<StepError> {
+    pub(super) fn undo_kernel(
+        &self,
+        bundle: &Bundle,
+        config: &Config,
+        cgroup: Result<&Cgroup, StepError>,
+    ) -> Vec<StepError> {
         let mut failed = Vec::new();
         let step = |step| self.observer.step(&config.container, step);
         step(Step::RemoveCgroup);
-        match home::of_bundle(bundle.dir()) {
-            Ok(hierarchies) => failed.extend(Cgroup::of(&hierarchies, &config.container.id).end()),
+        match cgroup {
+            Ok(cgroup) => failed.extend(cgroup.end()),
             Err(error) => failed.push(error),
         }
         step(Step::UnmountRootfs);

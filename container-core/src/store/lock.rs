@@ -28,6 +28,12 @@ impl Lock {
         Ok(Lock { file })
     }
 
+    /// The lock on a folder, or `None` when somebody has it.
+    pub(crate) fn try_folder(path: &Path) -> io::Result<Option<Lock>> {
+        let file = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(path)?;
+        try_lock(file)
+    }
+
     /// Let go of the lock at once, also where another process has a copy of this handle: one that was forked by another
     /// thread at the wrong moment, and may itself be waiting for us.
     pub(crate) fn release(&self) {
@@ -42,12 +48,15 @@ impl Lock {
 
     /// The lock, or `None` when somebody has it.
     pub(crate) fn try_exclusive(path: &Path) -> io::Result<Option<Lock>> {
-        let file = open(path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Lock { file })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(e)) => Err(e),
-        }
+        try_lock(open(path)?)
+    }
+}
+
+fn try_lock(file: File) -> io::Result<Option<Lock>> {
+    match file.try_lock() {
+        Ok(()) => Ok(Some(Lock { file })),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(e)) => Err(e),
     }
 }
 

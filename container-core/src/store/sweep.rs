@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::lock::Lock;
 use crate::error::Error;
 use crate::process::ProcessId;
 
@@ -40,11 +41,13 @@ pub(crate) fn sweep(dir: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// The passing folders in `dir` whose maker no longer runs.
+/// The passing folders in `dir` whose maker no longer runs, but for those that another process deletes: it holds the
+/// folder's lock.
 pub(crate) fn abandoned(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let entries = fs::read_dir(dir).map_err(Error::store("read", dir))?.flatten();
     let is_passing = |entry: &fs::DirEntry| entry.file_name().to_str().is_some_and(is_abandoned);
-    Ok(entries.filter(is_passing).map(|entry| entry.path()).collect())
+    let is_free = |path: &PathBuf| matches!(Lock::try_folder(path), Ok(Some(_)));
+    Ok(entries.filter(is_passing).map(|entry| entry.path()).filter(is_free).collect())
 }
 
 /// Whether this is the name of a passing folder whose maker is gone.
@@ -81,5 +84,18 @@ mod tests {
             .collect();
         left.sort();
         assert_eq!(left, [mine, ".new-odd".to_owned(), "kept".to_owned()]);
+    }
+
+    #[test]
+    fn what_somebody_deletes_is_his() {
+        let dir = Scratch::new("deleted");
+        let me = ProcessId::current();
+        let past = Maker::current(&ProcessId { start_ticks: me.start_ticks + 1, ..me });
+        let path = dir.path().join(past.being_deleted("x"));
+        fs::create_dir(&path).unwrap();
+        let held = Lock::try_folder(&path).unwrap().unwrap();
+        assert_eq!(abandoned(dir.path()).unwrap(), Vec::<PathBuf>::new());
+        drop(held);
+        assert_eq!(abandoned(dir.path()).unwrap(), [path]);
     }
 }

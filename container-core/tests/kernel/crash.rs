@@ -136,8 +136,13 @@ fn killed_at_any_instant_rm_cleans() {
         assert!(scene.engine.list().unwrap().is_empty());
         scene.assert_no_traces();
     }
-    let left: Vec<_> = std::fs::read_dir(scene.engine.root().join("containers")).unwrap().collect();
-    assert!(left.is_empty(), "{left:?}");
+    let containers = scene.engine.root().join("containers");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    // A victim may have left the deletion of its files to another process just before it was killed.
+    while let Some(left) = std::fs::read_dir(&containers).unwrap().next() {
+        assert!(Instant::now() < deadline, "{left:?}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]

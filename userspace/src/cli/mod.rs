@@ -6,12 +6,14 @@ mod doctor;
 mod engine;
 mod explain;
 mod graph;
+mod lazy;
 mod outcome;
 mod repro;
 mod service;
 mod watch;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use lazy::Lazy;
 use outcome::Outcome;
 use std::{path::PathBuf, process::ExitCode};
 
@@ -74,21 +76,21 @@ impl Form {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Report each kernel refusal as it happens, and keep it in the journal.
-    Watch(watch::Args),
+    Watch(Lazy<watch::Args>),
     /// Explain why a container, or a command, failed.
-    Explain(explain::Args),
+    Explain(Lazy<explain::Args>),
     /// Show what a system call, or a function, did in the kernel.
-    Graph(graph::Args),
+    Graph(Lazy<graph::Args>),
     /// How near every limit is, and whether what is required of them holds.
-    Check(check::Args),
+    Check(Lazy<check::Args>),
     /// List the causes diag knows.
-    Causes(causes::Args),
+    Causes(Lazy<causes::Args>),
     /// Make a cause happen, safely, and explain it.
-    Repro(repro::Args),
+    Repro(Lazy<repro::Args>),
     /// What this kernel and these privileges allow, and what would help.
-    Doctor(doctor::Args),
+    Doctor(Lazy<doctor::Args>),
     /// Keep `diag watch` running, from before the engines start.
-    Service(service::Args),
+    Service(Lazy<service::Args>),
     /// Make system calls that succeed, for `explain` to hold failed ones against; asked by diag itself.
     #[command(hide = true)]
     Succeed { calls: Vec<String> },
@@ -119,9 +121,9 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Verb::Explain(args) => explain::run(&args, &global),
         Verb::Graph(args) => graph::run(&args),
         Verb::Check(args) => check::run(&args),
-        Verb::Causes(args) => causes::run(args),
+        Verb::Causes(args) => causes::run(args.0),
         Verb::Repro(args) => repro::run(&args, &global),
-        Verb::Doctor(args) => doctor::run(args, &global),
+        Verb::Doctor(args) => doctor::run(args.0, &global),
         Verb::Service(args) => service::run(&args, &global),
         Verb::Succeed { calls } => {
             crate::capture::successes::serve(&calls)?;

@@ -2,13 +2,14 @@
 
 mod counts;
 mod filter;
+mod notify;
 
 use super::{Form, Global, outcome, outcome::Outcome};
 use crate::{
     capture::clock,
     correlate::{Key, Story},
     explain::{self, rank},
-    journal::{Bounds, Writer},
+    journal::{ALIVE_EVERY, Bounds, Writer},
     model::{Explained, Explanation, Stamp},
     pipeline::{Event, Paths, Pipeline, Spec},
     render,
@@ -102,12 +103,18 @@ async fn watch(args: &Args, global: &Global) -> anyhow::Result<Outcome> {
     let filter = args.filter.clone();
     let mut session = Session { json, filter, counts, kept: HashMap::new(), found: false };
     let mut clock = tokio::time::interval(SHOWN_EVERY);
+    let mut pulse = tokio::time::interval(ALIVE_EVERY);
     announce(&pipeline, global);
+    notify::ready();
     loop {
         let events = tokio::select! {
             events = pipeline.next() => events.context("reading from the kernel failed")?,
             _ = clock.tick(), if session.counts.is_some() => {
                 session.show_counts()?;
+                continue;
+            }
+            _ = pulse.tick() => {
+                journal.alive()?;
                 continue;
             }
             _ = interrupt.recv() => break,
@@ -118,6 +125,7 @@ async fn watch(args: &Args, global: &Global) -> anyhow::Result<Outcome> {
     let rest = pipeline.finish(Duration::from_millis(500)).await.context("reading from the kernel failed")?;
     session.take(rest, &pipeline, &mut journal)?;
     session.show_counts()?;
+    journal.close()?;
     Ok(if session.found { Outcome::Found } else { Outcome::Nothing })
 }
 

@@ -6,9 +6,11 @@
 
 mod reader;
 mod schema;
+mod watches;
 mod writer;
 
 pub use reader::{Query, Reader};
+pub use watches::{ALIVE_EVERY, Gap};
 pub use writer::{Bounds, Writer};
 
 use std::path::PathBuf;

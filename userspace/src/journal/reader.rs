@@ -1,6 +1,6 @@
 //! Readers: beside the writer, after its death, and from a medium that cannot be written.
 
-use super::{JournalError, schema};
+use super::{Gap, JournalError, schema, watches};
 use crate::model::{Container, Incident, Stamp};
 use rusqlite::{Connection, OpenFlags, params};
 use std::path::{Path, PathBuf};
@@ -77,6 +77,11 @@ impl Reader {
             .map_err(err)?;
         let rows = statement.query_map(params![most], |r| r.get::<_, String>(0)).map_err(err)?;
         rows.collect::<rusqlite::Result<_>>().map_err(err)
+    }
+
+    /// When nobody watched, oldest first.
+    pub fn gaps(&self, now_unix_ns: i64) -> Result<Vec<Gap>, JournalError> {
+        watches::gaps(&self.db, now_unix_ns).map_err(|e| JournalError::sql("read", &self.path, e))
     }
 
     /// Incidents, newest first.

@@ -1,6 +1,6 @@
 //! The tables, and their version.
 
-use super::JournalError;
+use super::{JournalError, watches};
 use rusqlite::Connection;
 use std::path::Path;
 
@@ -46,7 +46,8 @@ pub(super) fn prepare(db: &Connection, path: &Path) -> Result<(), JournalError> 
         db.execute_batch(TABLES).map_err(err)?;
         db.pragma_update(None, "user_version", VERSION).map_err(err)?;
     }
-    Ok(())
+    // Younger than the layout, which it leaves as it was.
+    db.execute_batch(watches::TABLE).map_err(err)
 }
 
 /// The layout's version; 0 for an empty file.

@@ -1,6 +1,6 @@
 //! The one writer: a lock, small transactions, and bounds that are kept as it writes.
 
-use super::{JournalError, schema};
+use super::{JournalError, schema, watches};
 use crate::model::{Container, Incident, Stamp};
 use nix::fcntl::{Flock, FlockArg};
 use rusqlite::{Connection, params};
@@ -31,6 +31,8 @@ pub struct Writer {
     path: PathBuf,
     bounds: Bounds,
     inserts: u32,
+    /// This watch's row among the watches.
+    watch: i64,
     _lock: Flock<File>,
 }
 
@@ -46,8 +48,10 @@ impl Writer {
         let lock = lock(path)?;
         let db = Connection::open(path).map_err(|e| JournalError::sql("open", path, e))?;
         schema::prepare(&db, path)?;
-        let mut writer = Self { db, path: path.into(), bounds, inserts: 0, _lock: lock };
-        writer.prune(unix_now_of(&writer.db)?)?;
+        let now_ns = unix_now_of(&db)?;
+        let watch = watches::begin(&db, now_ns).map_err(|e| JournalError::sql("write to", path, e))?;
+        let mut writer = Self { db, path: path.into(), bounds, inserts: 0, watch, _lock: lock };
+        writer.prune(now_ns)?;
         Ok(writer)
     }
 
@@ -108,12 +112,25 @@ impl Writer {
         Ok(())
     }
 
+    /// Says that this watch lives; to be called every [`super::ALIVE_EVERY`].
+    pub fn alive(&self) -> Result<(), JournalError> {
+        let now_ns = unix_now_of(&self.db)?;
+        watches::alive(&self.db, self.watch, now_ns, false).map_err(|e| self.err("write to", e))
+    }
+
+    /// Says that this watch ends by itself.
+    pub fn close(self) -> Result<(), JournalError> {
+        let now_ns = unix_now_of(&self.db)?;
+        watches::alive(&self.db, self.watch, now_ns, true).map_err(|e| self.err("write to", e))
+    }
+
     /// Drops what is too old, then the oldest until the file is small enough.
     fn prune(&mut self, now_ns: i64) -> Result<(), JournalError> {
         let oldest = now_ns.saturating_sub(self.bounds.max_age_ns);
         let err = |e| JournalError::sql("prune", &self.path, e);
         self.db.execute("DELETE FROM incident WHERE last_ns < ?1", [oldest]).map_err(err)?;
         self.db.execute("DELETE FROM container WHERE seen_ns < ?1", [oldest]).map_err(err)?;
+        watches::prune(&self.db, oldest).map_err(err)?;
         while self.used_bytes().map_err(err)? > self.bounds.max_bytes {
             let gone = self
                 .db
@@ -172,8 +189,9 @@ fn lock(path: &Path) -> Result<Flock<File>, JournalError> {
 
 /// SQLite's own clock, so that the journal needs no second one.
 fn unix_now_of(db: &Connection) -> Result<i64, JournalError> {
-    let s: i64 = db
-        .query_row("SELECT unixepoch()", [], |r| r.get(0))
+    // Milliseconds: seconds would make short gaps between watches vanish.
+    let ms: i64 = db
+        .query_row("SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)", [], |r| r.get(0))
         .map_err(|e| JournalError::sql("open", Path::new("journal"), e))?;
-    Ok(s.saturating_mul(1_000_000_000))
+    Ok(ms.saturating_mul(1_000_000))
 }

@@ -3,7 +3,7 @@
 mod allowed;
 mod compile;
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use libc::sock_filter;
 use nix::errno::Errno;
@@ -21,25 +21,26 @@ pub(crate) struct Filter {
     program: Vec<sock_filter>,
 }
 
-/// Numbers by name, of one architecture.
-type Numbers = fn(&str) -> Option<u32>;
+/// Every system call of one architecture: number and name.
+type Table = fn() -> Vec<(u32, &'static str)>;
 
 // linux/audit.h: ELF machine, with __AUDIT_ARCH_64BIT and __AUDIT_ARCH_LE. The native one is first.
 #[cfg(target_arch = "x86_64")]
-const ARCHITECTURES: &[(u32, Numbers)] = &[
-    (0xc000_003e, |name| Some(name.parse::<syscalls::x86_64::Sysno>().ok()? as u32)),
-    (0x4000_0003, |name| Some(name.parse::<syscalls::x86::Sysno>().ok()? as u32)),
+const ARCHITECTURES: &[(u32, Table)] = &[
+    (0xc000_003e, || syscalls::x86_64::Sysno::iter().map(|call| (call as u32, call.name())).collect()),
+    (0x4000_0003, || syscalls::x86::Sysno::iter().map(|call| (call as u32, call.name())).collect()),
 ];
 #[cfg(target_arch = "aarch64")]
-const ARCHITECTURES: &[(u32, Numbers)] =
-    &[(0xc000_00b7, |name| Some(name.parse::<syscalls::aarch64::Sysno>().ok()? as u32))];
+const ARCHITECTURES: &[(u32, Table)] =
+    &[(0xc000_00b7, || syscalls::aarch64::Sysno::iter().map(|call| (call as u32, call.name())).collect())];
 
 impl Filter {
     /// The default profile for a workload with these capabilities.
     pub(crate) fn standard(capabilities: CapabilitySet) -> Filter {
-        let architecture = |(audit, numbers): &(u32, Numbers)| Architecture {
-            audit: *audit,
-            calls: verdicts(capabilities, *numbers),
+        let verdicts = verdicts(capabilities);
+        let architecture = |(audit, table): &(u32, Table)| {
+            let listed = |(number, name)| Some((number, *verdicts.get(name)?));
+            Architecture { audit: *audit, calls: table().into_iter().filter_map(listed).collect() }
         };
         let architectures: Vec<Architecture> = ARCHITECTURES.iter().map(architecture).collect();
         Filter { program: compile(&architectures) }
@@ -55,12 +56,12 @@ impl Filter {
     }
 }
 
-fn verdicts(capabilities: CapabilitySet, numbers: Numbers) -> BTreeMap<u32, Verdict> {
-    let mut calls = BTreeMap::new();
-    let mut set = |names: &str, verdict: Verdict| {
-        for number in names.split_ascii_whitespace().filter_map(numbers) {
-            calls.insert(number, verdict);
-        }
+/// By name: numbers are looked up from the names of an architecture's table, not the other way round, which would be a
+/// search through all of them for each.
+fn verdicts(capabilities: CapabilitySet) -> HashMap<&'static str, Verdict> {
+    let mut calls = HashMap::new();
+    let mut set = |names: &'static str, verdict: Verdict| {
+        calls.extend(names.split_ascii_whitespace().map(|name| (name, verdict)));
     };
     for group in ALWAYS {
         set(group.calls, Verdict::Allow);
@@ -89,12 +90,18 @@ mod tests {
     const NATIVE: u32 = 0xc000_003e;
     const I386: u32 = 0x4000_0003;
 
+    fn number(architecture: usize, name: &str) -> Option<u32> {
+        ARCHITECTURES[architecture].1()
+            .into_iter()
+            .find(|(_, known)| *known == name)
+            .map(|(number, _)| number)
+    }
+
     #[test]
     fn the_default_profile_judges_as_docker_does() {
         let filter = Filter::standard(CapabilitySet(0xa804_25fb));
-        let native = |name: &str, argument| {
-            evaluate(&filter.program, NATIVE, ARCHITECTURES[0].1(name).unwrap(), argument)
-        };
+        let native =
+            |name: &str, argument| evaluate(&filter.program, NATIVE, number(0, name).unwrap(), argument);
         for name in ["read", "execve", "chroot", "ptrace", "mknod", "prctl", "capset", "io_setup"] {
             assert_eq!(native(name, 0), ALLOW, "{name}");
         }
@@ -126,12 +133,12 @@ mod tests {
     fn capabilities_open_their_calls() {
         let filter = Filter::standard(CapabilitySet::ALL);
         for name in ["mount", "clone3", "reboot", "bpf", "mbind", "chroot", "kcmp", "open_by_handle_at"] {
-            let number = ARCHITECTURES[0].1(name).unwrap();
+            let number = number(0, name).unwrap();
             assert_eq!(evaluate(&filter.program, NATIVE, number, 0), ALLOW, "{name}");
         }
-        let clone = ARCHITECTURES[0].1("clone").unwrap();
+        let clone = number(0, "clone").unwrap();
         assert_eq!(evaluate(&filter.program, NATIVE, clone, libc::CLONE_NEWUSER as u32), ALLOW);
-        let keyctl = ARCHITECTURES[0].1("keyctl").unwrap();
+        let keyctl = number(0, "keyctl").unwrap();
         assert_eq!(evaluate(&filter.program, NATIVE, keyctl, 0), EPERM, "keys belong to the whole machine");
     }
 
@@ -140,7 +147,7 @@ mod tests {
         for group in ALWAYS {
             assert!(!group.why.is_empty());
             for name in group.calls.split_ascii_whitespace() {
-                let known = ARCHITECTURES.iter().any(|(_, numbers)| numbers(name).is_some());
+                let known = (0..ARCHITECTURES.len()).any(|at| number(at, name).is_some());
                 // Of other architectures' tables, or of none: kept because docker's list has them.
                 let foreign = ["recv", "send", "epoll_ctl_old", "epoll_wait_old", "fstatat64", "uretprobe"];
                 assert!(known || foreign.contains(&name), "{name}");

@@ -39,53 +39,54 @@ use std::sync::Arc;
 use anyhow::Context;
 use container_core::{Engine, rootless};
 
+use super::lazy::Lazy;
 use super::outcome;
 
 /// The verbs, in the order of a container's life.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum EngineVerb {
     /// Make an image of a root file system: a folder or a tar archive.
-    Import(import::Args),
+    Import(Lazy<import::Args>),
     /// Take over images that another tool saved: docker-archive, OCI archive or OCI layout.
-    Load(load::Args),
+    Load(Lazy<load::Args>),
     /// Fetch an image from its registry.
-    Pull(pull::Args),
+    Pull(Lazy<pull::Args>),
     /// List images.
-    Images(images::Args),
+    Images(Lazy<images::Args>),
     /// Forget images, and delete the layers that nothing else uses.
-    Rmi(rmi::Args),
+    Rmi(Lazy<rmi::Args>),
     /// Create a container and start it.
-    Run(run::Args),
+    Run(Lazy<run::Args>),
     /// Create a container without starting it.
-    Create(create::Args),
+    Create(Lazy<create::Args>),
     /// Start containers that were created or have ended.
-    Start(start::Args),
+    Start(Lazy<start::Args>),
     /// Talk to a running container: its output, and its input where it has one.
-    Attach(attach::Args),
+    Attach(Lazy<attach::Args>),
     /// Run a command in a running container.
-    Exec(exec::Args),
+    Exec(Lazy<exec::Args>),
     /// List containers.
-    Ps(ps::Args),
+    Ps(Lazy<ps::Args>),
     /// Print what a container printed.
-    Logs(logs::Args),
+    Logs(Lazy<logs::Args>),
     /// Everything about containers or images, as JSON.
-    Inspect(inspect::Args),
+    Inspect(Lazy<inspect::Args>),
     /// Wait until containers have ended; print their exit codes.
-    Wait(wait::Args),
+    Wait(Lazy<wait::Args>),
     /// Ask containers to end, and kill those that do not.
-    Stop(stop::Args),
+    Stop(Lazy<stop::Args>),
     /// Stop all processes of containers where they are.
-    Pause(pause::Args),
+    Pause(Lazy<pause::Args>),
     /// Let paused containers go on.
-    Unpause(pause::Args),
+    Unpause(Lazy<pause::Args>),
     /// What running containers use of CPU, memory and tasks, over one second.
-    Stats(stats::Args),
+    Stats(Lazy<stats::Args>),
     /// Send a signal to containers.
-    Kill(kill::Args),
+    Kill(Lazy<kill::Args>),
     /// Remove containers.
-    Rm(rm::Args),
+    Rm(Lazy<rm::Args>),
     /// The store as a whole.
-    System(system::Args),
+    System(Lazy<system::Args>),
 }
 
 impl EngineVerb {
@@ -136,16 +137,16 @@ pub(super) fn dispatch(verb: EngineVerb, root: &Path, verbose: bool) -> anyhow::
 fn run_verb(verb: EngineVerb, engine: &Engine) -> anyhow::Result<i32> {
     match verb {
         EngineVerb::Import(args) => import::run(&args, engine),
-        EngineVerb::Load(args) => load::run(args, engine),
-        EngineVerb::Pull(args) => pull::run(args, engine),
-        EngineVerb::Images(args) => images::run(args, engine),
+        EngineVerb::Load(args) => load::run(args.0, engine),
+        EngineVerb::Pull(args) => pull::run(args.0, engine),
+        EngineVerb::Images(args) => images::run(args.0, engine),
         EngineVerb::Rmi(args) => rmi::run(&args, engine),
-        EngineVerb::Run(args) => run::run(args, engine),
-        EngineVerb::Create(args) => create::run(args, engine),
-        EngineVerb::Start(args) => start::run(args, engine),
-        EngineVerb::Attach(args) => attach::run(args, engine),
-        EngineVerb::Exec(args) => exec::run(args, engine),
-        EngineVerb::Ps(args) => ps::run(args, engine),
+        EngineVerb::Run(args) => run::run(args.0, engine),
+        EngineVerb::Create(args) => create::run(args.0, engine),
+        EngineVerb::Start(args) => start::run(args.0, engine),
+        EngineVerb::Attach(args) => attach::run(args.0, engine),
+        EngineVerb::Exec(args) => exec::run(args.0, engine),
+        EngineVerb::Ps(args) => ps::run(args.0, engine),
         EngineVerb::Logs(args) => logs::run(&args, engine),
         EngineVerb::Inspect(args) => inspect::run(&args, engine),
         EngineVerb::Wait(args) => wait::run(&args, engine),
@@ -155,7 +156,7 @@ fn run_verb(verb: EngineVerb, engine: &Engine) -> anyhow::Result<i32> {
         EngineVerb::Stats(args) => stats::run(&args, engine),
         EngineVerb::Kill(args) => kill::run(&args, engine),
         EngineVerb::Rm(args) => rm::run(&args, engine),
-        EngineVerb::System(args) => system::run(args, engine),
+        EngineVerb::System(args) => system::run(args.0, engine),
     }
 }
 

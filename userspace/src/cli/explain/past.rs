@@ -3,9 +3,10 @@
 use super::super::{Global, outcome};
 use crate::{
     capture::{clock, cold, engine::EngineLog, engines},
-    journal::{JournalError, Query, Reader},
+    journal::{Gap, JournalError, Query, Reader},
     limits::read::Root,
     model::{Container, Evidence, Said},
+    render,
 };
 use anyhow::bail;
 
@@ -43,6 +44,7 @@ pub(super) fn look_up(target: &str, since: Option<i64>, global: &Global) -> anyh
         names = reader.names(5)?;
         let said = || remembered.iter().filter_map(cold::said_of).collect::<Vec<Said>>();
         if let Some(evidence) = by_journal(reader, target, since, &said)? {
+            say_when_nobody_watched(reader, &evidence)?;
             return Ok(evidence);
         }
     }
@@ -101,6 +103,29 @@ fn by_journal(
     }))
 }
 
+/// So many are told, the last ones.
+const GAPS: usize = 3;
+
+/// Times without a watch since the container's first failure: others of its failures may have been then.
+fn say_when_nobody_watched(reader: &Reader, evidence: &Evidence) -> anyhow::Result<()> {
+    let times = evidence.incidents.iter().map(|incident| incident.failure.time.unix_ns);
+    let Some(first) = times.min() else { return Ok(()) };
+    let gaps = reader.gaps(clock::now().unix_ns)?;
+    let since = gaps.iter().filter(|gap| gap.to_unix_ns.is_none_or(|to| to >= first)).rev().take(GAPS);
+    for gap in since.collect::<Vec<_>>().into_iter().rev() {
+        outcome::say(&told(gap));
+    }
+    Ok(())
+}
+
+fn told(gap: &Gap) -> String {
+    let from = render::clock(gap.from_unix_ns);
+    let until = gap.to_unix_ns.map_or_else(|| "now".to_owned(), render::clock);
+    let why =
+        if gap.killed { "the watch was killed, a few seconds later at most" } else { "the watch ended" };
+    format!("not watched from {from} ({why}) until {until}: what failed then is not on record")
+}
+
 fn say_what_is_missing(evidence: &Evidence) {
     let state = evidence
         .container
@@ -117,6 +142,15 @@ fn say_what_is_missing(evidence: &Evidence) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gap_says_from_when_until_when_and_why() {
+        let gap = Gap { from_unix_ns: 0, to_unix_ns: None, killed: true };
+        let said = told(&gap);
+        assert!(said.contains("was killed") && said.contains("until now"), "{said}");
+        let said = told(&Gap { to_unix_ns: Some(1_000_000_000), killed: false, ..gap });
+        assert!(said.contains("the watch ended") && !said.contains("now"), "{said}");
+    }
 
     #[test]
     fn times_are_spans_or_instants() {

@@ -19,6 +19,7 @@ use crate::capture::{
     errno_watch::{CaptureError, ErrnoWatch, Scope},
     sampler,
     stalls::Stalls,
+    user_stack::Opened,
 };
 use crate::correlate::{Attributed, Correlator, Expected, Story};
 use crate::limits::read::Root;
@@ -313,6 +314,7 @@ impl Pipeline {
         {
             return;
         }
+        failure.task.stack = sampled.code.map(Opened::named);
         if let Some(c) = &container {
             out.push(Event::Container(c.clone(), failure.time));
         }

@@ -33,4 +33,5 @@ pub mod trace_dat;
 mod typed;
 pub mod urgent;
 pub mod uring;
+pub mod user_stack;
 mod values;

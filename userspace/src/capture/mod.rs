@@ -20,6 +20,7 @@ mod kernel_log;
 pub mod kills;
 pub mod loader;
 pub mod netlink;
+mod perf;
 pub mod recording;
 pub mod ring;
 mod ring_buffer;

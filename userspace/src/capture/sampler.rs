@@ -30,7 +30,6 @@ mod tasks;
 
 use super::cgroups::Names;
 use super::clock;
-use super::user_stack;
 use crate::limits::read::Root;
 use crate::model::{Errno, Fact, Failure, FailureKind, Owner, Reading, Suspect};
 use std::path::{Path, PathBuf};
@@ -42,8 +41,6 @@ pub struct Sampled {
     pub suspects: Vec<Suspect>,
     pub owners: Vec<Owner>,
     pub facts: Vec<Fact>,
-    /// The code that made the call, not yet by name.
-    pub code: Option<user_stack::Opened>,
 }
 
 /// A failed system call under the sampler's eyes.
@@ -107,7 +104,6 @@ pub fn sample(root: &Root, cgroups: &Names, failure: &mut Failure) -> Sampled {
     }
     let Some((name, errno)) = failure.syscall() else { return out };
     let call = name.to_string();
-    out.code = user_stack::open(root, &mut failure.task);
     let look = Look { root, cgroups, view: View::of(root, failure), call: &call, errno };
     for sampler in SAMPLERS {
         sampler(&look, failure, &mut out);

@@ -21,8 +21,8 @@ fn wants_it_mounted() -> i32 {
     black_box(asks_for_what_is_not_there()) * black_box(1)
 }
 
-fn stack_of(mut failure: Failure) -> UserStack {
-    user_stack::open(&Root::default(), &mut failure.task).unwrap().named()
+fn stack_of(watch: &mut ErrnoWatch, mut failure: Failure) -> UserStack {
+    user_stack::open(&Root::default(), &mut failure, watch.recorded()).unwrap().named()
 }
 
 fn refused(watch: &mut ErrnoWatch, pid: u32) -> Failure {
@@ -51,7 +51,8 @@ fn the_functions_that_made_the_call_have_names() {
         code
     });
     child.at_gate();
-    let stack = stack_of(refused(&mut watch, child.pid));
+    let failure = refused(&mut watch, child.pid);
+    let stack = stack_of(&mut watch, failure);
     assert_named(&stack);
     child.open_gate();
     assert_eq!(child.end(), 0);
@@ -64,9 +65,9 @@ fn a_child_that_is_gone_has_the_map_of_its_parent_or_a_reason() {
     let pid = child.pid;
     assert_eq!(child.end(), 0);
     let mut failure = refused(&mut watch, pid);
-    assert_named(&stack_of(failure.clone()));
+    assert_named(&stack_of(&mut watch, failure.clone()));
     failure.task.ppid = 0;
-    let stack = stack_of(failure);
+    let stack = stack_of(&mut watch, failure);
     assert!(stack.frames.iter().all(|frame| frame.address != 0 && frame.function.is_none()), "{stack:#?}");
     assert!(stack.note.as_ref().unwrap().contains("gone before its memory map"), "{stack:#?}");
 }
@@ -87,11 +88,40 @@ fn a_stripped_program_has_addresses_and_says_why() {
     };
     let mut seen = Seen::default();
     collect_until(&mut watch, &mut seen, "execve", |seen, _| seen.failures.iter().any(|f| wanted(&f)));
-    let stack = stack_of(seen.failures.iter().find(wanted).unwrap().clone());
+    let failure = seen.failures.iter().find(wanted).unwrap().clone();
+    let stack = stack_of(&mut watch, failure);
     drop(words);
     shell.wait().unwrap();
     let first = &stack.frames[0];
     assert!(first.function.is_none() && first.at.is_some() && first.module.is_some(), "{stack:#?}");
     assert!(stack.note.as_ref().unwrap().contains("stripped"), "{stack:#?}");
     println!("{stack:#?}");
+}
+
+/// Run by the next test as a program of its own.
+#[test]
+fn program_that_asks_for_a_mount() {
+    if std::env::var_os("DIAG_TEST_ASKS").is_some() {
+        let mut word = String::new();
+        std::io::stdin().read_line(&mut word).unwrap();
+        assert_eq!(wants_it_mounted(), 0);
+    }
+}
+
+#[test]
+fn a_program_that_is_gone_has_the_map_that_was_recorded() {
+    let Some(mut watch) = watch(Scope::Tree, None) else { return };
+    // The shell becomes the program, so that the program's map is not the one it had when it was followed.
+    let own = std::env::current_exe().unwrap();
+    let program = "stacks::program_that_asks_for_a_mount";
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "read word; exec \"$0\" --exact \"$1\"", own.to_str().unwrap(), program]);
+    shell.env("DIAG_TEST_ASKS", "1").stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut shell = shell.spawn().unwrap();
+    let pid = shell.id();
+    watch.follow(pid).unwrap();
+    shell.stdin.take().unwrap().write_all(b"go\ngo\n").unwrap();
+    assert!(shell.wait().unwrap().success());
+    let failure = refused(&mut watch, pid);
+    assert_named(&stack_of(&mut watch, failure));
 }

@@ -1,10 +1,12 @@
 //! The failing process's memory map, and whether it is the one that the addresses belong to.
 
 use super::elf::{self, Elf};
+use super::recorded::Pieces;
 use crate::limits::read::Root;
 use crate::model::{CallSite, Task};
 use procfs::process::{MMPermissions, MMapPath, Process};
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -15,6 +17,7 @@ pub(super) struct Mapped {
     end: u64,
     /// Of `start` in the file.
     offset: u64,
+    inode: u64,
     /// As the process calls it: `/usr/bin/runc`, `[vdso]`.
     pub(super) path: String,
     pub(super) file: Option<Rc<Elf>>,
@@ -25,24 +28,46 @@ pub(super) struct Mapped {
 pub(super) struct Maps(Vec<Mapped>);
 
 impl Maps {
-    /// Of the process itself; when it is gone, of its parent, whose map a forked child still has until it runs another
-    /// program. Whichever it is, there must be a system call's instruction where the call was made.
-    pub(super) fn of(root: &Root, task: &Task, site: &CallSite) -> Result<Self, String> {
-        let mut why = "the process was gone before its memory map could be read";
-        for pid in [task.tid, task.pid, task.ppid] {
-            let Some(mut maps) = (pid != 0).then(|| Self::read(&root.join(format!("proc/{pid}")))).flatten()
-            else {
-                continue;
-            };
-            maps.open(&root.join(format!("proc/{pid}")), site);
-            if maps.is_of(site) {
-                return Ok(maps);
-            }
-            if pid != task.ppid {
-                why = "the process ran another program before its memory map could be read";
-            }
-        }
-        Err(why.into())
+    /// Of the process itself; when it is gone, as it was recorded, else of its parent, whose map a forked child still has
+    /// until it runs another program. Whichever it is, there must be a system call's instruction where the call was made.
+    pub(super) fn of(
+        root: &Root,
+        task: &Task,
+        site: &CallSite,
+        recorded: Option<&Pieces>,
+    ) -> Result<Self, String> {
+        let living = |pid: u32| {
+            let folder = root.join(format!("proc/{pid}"));
+            let mut maps = Self::read(&folder)?;
+            maps.open(&Reach::Living(folder), site);
+            Some(maps)
+        };
+        let own = living(task.tid).or_else(|| living(task.pid));
+        let why = match own {
+            Some(maps) if maps.is_of(site) => return Ok(maps),
+            Some(_) => "the process ran another program before its memory map could be read",
+            None => "the process was gone before its memory map could be read",
+        };
+        let kept = || {
+            let mut maps = Self::recorded(recorded?);
+            let parent = root.join(format!("proc/{}/root", task.ppid));
+            maps.open(&Reach::Gone([parent, root.join("")]), site);
+            Some(maps)
+        };
+        let others = kept().filter(|maps| maps.is_of(site));
+        others.or_else(|| living(task.ppid).filter(|maps| maps.is_of(site))).ok_or_else(|| why.into())
+    }
+
+    fn recorded(pieces: &Pieces) -> Self {
+        let mapped = pieces.iter().map(|(start, piece)| Mapped {
+            start: *start,
+            end: piece.end,
+            offset: piece.offset,
+            inode: piece.inode,
+            path: piece.path.clone(),
+            file: None,
+        });
+        Self(mapped.collect())
     }
 
     fn read(folder: &Path) -> Option<Self> {
@@ -53,6 +78,7 @@ impl Maps {
             start: map.address.0,
             end: map.address.1,
             offset: map.offset,
+            inode: map.inode,
             path: match map.pathname {
                 MMapPath::Path(path) => path.to_string_lossy().into_owned(),
                 MMapPath::Vdso => "[vdso]".into(),
@@ -66,12 +92,12 @@ impl Maps {
     }
 
     /// Opens what the known addresses lie in, while it can be reached through the process.
-    fn open(&mut self, folder: &Path, site: &CallSite) {
+    fn open(&mut self, reach: &Reach, site: &CallSite) {
         // Whatever looks like an address of code: the unwinder may come by all of them.
         let wanted: Vec<u64> = site.chain.iter().chain(&site.top).copied().chain([site.ip]).collect();
         for mapped in &mut self.0 {
             if mapped.path.starts_with('/') && wanted.iter().any(|a| (mapped.start..mapped.end).contains(a)) {
-                mapped.file = mapped.reach(folder).and_then(elf::opened);
+                mapped.file = mapped.file(reach).and_then(elf::opened);
             }
         }
     }
@@ -117,12 +143,28 @@ impl Mapped {
     }
 
     /// By the mapping itself, which leads to the very file, whatever has its name now (proc_pid_map_files(5)); else by
-    /// the name.
-    fn reach(&self, folder: &Path) -> Option<File> {
-        let mapping: PathBuf = folder.join(format!("map_files/{:x}-{:x}", self.start, self.end));
-        let named = || folder.join("root").join(self.path.trim_start_matches('/'));
-        File::open(mapping).or_else(|_| File::open(named())).ok()
+    /// the name, if that still leads to the same inode.
+    fn file(&self, reach: &Reach) -> Option<File> {
+        let named = |root: &PathBuf| {
+            let file = File::open(root.join(self.path.trim_start_matches('/'))).ok()?;
+            (file.metadata().ok()?.ino() == self.inode).then_some(file)
+        };
+        match reach {
+            Reach::Living(folder) => {
+                let mapping = folder.join(format!("map_files/{:x}-{:x}", self.start, self.end));
+                File::open(mapping).ok().or_else(|| named(&folder.join("root")))
+            }
+            Reach::Gone(roots) => roots.iter().find_map(named),
+        }
     }
+}
+
+/// How to get at mapped files.
+enum Reach {
+    /// Through the process's folder in /proc.
+    Living(PathBuf),
+    /// By name, below each of these.
+    Gone([PathBuf; 2]),
 }
 
 /// `call rel32`, or `call` through a register or memory, whose length depends on how it is addressed (opcode FF /2).

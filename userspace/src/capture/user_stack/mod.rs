@@ -8,10 +8,13 @@ mod elf;
 mod go;
 mod maps;
 mod names;
+mod recorded;
 mod unwind;
 
+pub use recorded::Recorded;
+
 use crate::limits::read::Root;
-use crate::model::{CallSite, Task, UserFrame, UserStack};
+use crate::model::{CallSite, Failure, UserFrame, UserStack};
 use maps::{Mapped, Maps};
 
 /// A call site with the memory map that its addresses belong to.
@@ -21,10 +24,11 @@ pub struct Opened {
     maps: Result<Maps, String>,
 }
 
-/// Reads the map of the failing process. `None` where the probe saw no call site.
-pub fn open(root: &Root, task: &mut Task) -> Option<Opened> {
-    let site = *task.stack.as_mut()?.site.take()?;
-    let maps = Maps::of(root, task, &site);
+/// Finds the map of the failing process. `None` where the probe saw no call site.
+pub fn open(root: &Root, failure: &mut Failure, recorded: &mut Recorded) -> Option<Opened> {
+    let site = *failure.task.stack.as_mut()?.site.take()?;
+    let pieces = recorded.of(failure.task.pid, failure.time.mono_ns);
+    let maps = Maps::of(root, &failure.task, &site, pieces);
     Some(Opened { site, maps })
 }
 

@@ -1,7 +1,7 @@
 //! Stacks of this very process, taken as the probe takes them.
 
 use super::*;
-use crate::model::CallSite;
+use crate::model::{CallSite, FailureKind, Stamp, Task};
 use std::hint::black_box;
 use std::os::unix::fs::FileExt;
 
@@ -40,8 +40,10 @@ fn caller_of_here() -> CallSite {
 
 fn stack_of(site: CallSite, pid: u32) -> UserStack {
     let stack = UserStack { site: Some(Box::new(site)), ..UserStack::default() };
-    let mut task = Task { pid, tid: pid, stack: Some(stack), ..Task::default() };
-    open(&Root::default(), &mut task).unwrap().named()
+    let task = Task { pid, tid: pid, stack: Some(stack), ..Task::default() };
+    let kind = FailureKind::Stall { what: String::new() };
+    let mut failure = Failure { time: Stamp::default(), task, kind, readings: vec![] };
+    open(&Root::default(), &mut failure, &mut Recorded::default()).unwrap().named()
 }
 
 fn functions(stack: &UserStack) -> Vec<&str> {

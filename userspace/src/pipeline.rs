@@ -316,7 +316,7 @@ impl Pipeline {
         {
             return;
         }
-        failure.task.stack = code.map(user_stack::Opened::named);
+        failure.task.stack = code.map(|code| Box::new(code.named()));
         if let Some(c) = &container {
             out.push(Event::Container(c.clone(), failure.time));
         }

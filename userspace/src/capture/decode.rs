@@ -175,7 +175,7 @@ impl Decoder {
             pid_ns: known(self.trust.pid_ns, record.pid_ns),
             user_ns: known(self.trust.user_ns, record.user_ns),
             stack: call_site(record)
-                .map(|site| UserStack { site: Some(Box::new(site)), ..UserStack::default() }),
+                .map(|site| Box::new(UserStack { site: Some(Box::new(site)), ..UserStack::default() })),
         }
     }
 

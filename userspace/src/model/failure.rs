@@ -43,7 +43,7 @@ pub struct Task {
     pub credentials: Option<Credentials>,
     /// Which of its code made the call; `None` where it was not looked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stack: Option<UserStack>,
+    pub stack: Option<Box<UserStack>>,
 }
 
 /// How a task's calls were filtered (seccomp(2)).

@@ -37,9 +37,9 @@ pub struct UserFrame {
 }
 
 impl UserFrame {
-    /// The last part of the module's path.
+    /// The last part of the module's path. A runtime that copied itself out of everybody's reach runs from `/`.
     pub fn module_name(&self) -> Option<&str> {
-        self.module.as_deref().map(|path| path.rsplit('/').next().unwrap_or(path))
+        self.module.as_deref().map(|path| path.rsplit('/').find(|part| !part.is_empty()).unwrap_or(path))
     }
 }
 

@@ -110,7 +110,7 @@ fn incident(e: &Explained) -> Incident {
                 .map(|r| Returned { function: r.function.clone(), value: r.value })
                 .collect(),
         }),
-        called_from: i.failure.task.stack.as_ref().map(called_from),
+        called_from: i.failure.task.stack.as_deref().map(called_from),
         findings: e.findings.iter().map(finding).collect(),
         ruled_out: e
             .ruled_out

@@ -56,7 +56,7 @@ impl Opened {
             frames.push(frame);
         }
         let stripped = (!nameless.is_empty())
-            .then(|| format!("{} has no symbols for this (stripped)", nameless.join(", ")));
+            .then(|| format!("no symbols for this in {} (stripped)", nameless.join(", ")));
         let notes: Vec<String> = walk.ended.map(str::to_owned).into_iter().chain(stripped).collect();
         let note = (!notes.is_empty()).then(|| notes.join("; "));
         UserStack { frames, note, site: None }

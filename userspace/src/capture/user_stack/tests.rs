@@ -40,7 +40,7 @@ fn caller_of_here() -> CallSite {
 
 fn stack_of(site: CallSite, pid: u32) -> UserStack {
     let stack = UserStack { site: Some(Box::new(site)), ..UserStack::default() };
-    let task = Task { pid, tid: pid, stack: Some(stack), ..Task::default() };
+    let task = Task { pid, tid: pid, stack: Some(Box::new(stack)), ..Task::default() };
     let kind = FailureKind::Stall { what: String::new() };
     let mut failure = Failure { time: Stamp::default(), task, kind, readings: vec![] };
     open(&Root::default(), &mut failure, &mut Recorded::default()).unwrap().named()

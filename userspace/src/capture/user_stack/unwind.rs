@@ -52,7 +52,8 @@ pub(super) fn walk(maps: &Maps, site: &CallSite) -> Walk {
             Some("the frames above are too large to be followed without frame pointers")
         }
         (1, _) => Some("no frame pointers, and no unwind tables either: the innermost function alone"),
-        _ if believed < rest.len() => Some("the rest is cut: no frame pointers there"),
+        // Below the outermost function there may lie a word that is no return address, as in Go: `runtime.goexit`.
+        _ if believed + 1 < rest.len() => Some("the rest is cut: no frame pointers there"),
         _ => None,
     };
     Walk { addresses, ended }

@@ -29,6 +29,8 @@ mod silent;
 #[cfg(target_arch = "bpf")]
 mod socket;
 #[cfg(target_arch = "bpf")]
+mod stack;
+#[cfg(target_arch = "bpf")]
 mod stage;
 #[cfg(target_arch = "bpf")]
 mod syscall;

@@ -41,6 +41,8 @@ pub(crate) fn self_check(ctx: RawTracePointContext) -> i32 {
         (*record).seccomp_mode = 0;
         (*record).seccomp_filters = 0;
         (*record).file = OpenFile::NONE;
+        (*record).stack.frames_len = 0;
+        (*record).stack.top_len = 0;
         (*record).strings[0].state = 0;
         (*record).strings[0].len = 0;
         (*record).strings[1].state = 0;

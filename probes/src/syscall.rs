@@ -5,7 +5,7 @@
 
 use crate::maps::{INTEREST, INTEREST_COMPAT, MAYBE, config, load};
 use crate::read::{no_string, user_bytes, user_string};
-use crate::{credentials, flood, limits, object, registers, stage, task, tree};
+use crate::{credentials, flood, limits, object, registers, stack, stage, task, tree};
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::pt_regs;
 use aya_ebpf::helpers::generated;
@@ -71,6 +71,7 @@ fn failed(ctx: &impl EbpfContext, regs: u64, nr: u32, errno: u32) -> i32 {
     unsafe {
         (*record).cursor = 0;
         fill(&raw mut (*record).whole, &failed, row);
+        stack::fill(ctx, &raw mut (*record).whole.plain.stack, regs);
         // The recipes go on to the other stages; where their program is missing, or there are none, so does this.
         if row.flags >> ROW_SET_SHIFT != 0 {
             stage::enter(ctx, STAGE_VALUES);

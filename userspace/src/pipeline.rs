@@ -19,6 +19,7 @@ use crate::capture::{
     errno_watch::{CaptureError, ErrnoWatch, Scope},
     sampler,
     stalls::Stalls,
+    user_stack,
 };
 use crate::correlate::{Attributed, Correlator, Expected, Story};
 use crate::limits::read::Root;
@@ -302,6 +303,8 @@ impl Pipeline {
             return;
         }
         self.index.seen(&failure);
+        // First: nothing is gone sooner.
+        let code = user_stack::open(&self.root, &mut failure, self.watch.recorded());
         let sampled = sampler::sample(&self.root, self.watch.cgroups(), &mut failure);
         let mut paths = self.watch.cgroups().paths(&self.root, &failure.task);
         // The dying may be gone from /proc already; what was read above an OOM victim is not.
@@ -313,6 +316,7 @@ impl Pipeline {
         {
             return;
         }
+        failure.task.stack = code.map(|code| Box::new(code.named()));
         if let Some(c) = &container {
             out.push(Event::Container(c.clone(), failure.time));
         }

@@ -20,6 +20,14 @@ pub const LONG_SLOT: usize = 3;
 /// System call arguments.
 pub const ARGS: usize = 6;
 
+/// Return addresses that the kernel finds by frame pointers. An engine in Go makes a mount some fifteen calls deep;
+/// what a person reads are the innermost ones.
+pub const STACK_FRAMES: usize = 32;
+
+/// Words from the top of the caller's stack: enough for the C library's own function and the few above it. Each failure
+/// that travels whole pays for them.
+pub const STACK_WORDS: usize = 64;
+
 /// `TASK_COMM_LEN` (include/linux/sched.h).
 pub const COMM: usize = 16;
 
@@ -46,7 +54,7 @@ pub const MAX_ERRNO: i64 = 4095;
 pub const ERESTART_FIRST: u32 = 512;
 pub const ERESTART_LAST: u32 = 516;
 
-/// Bytes of the event ring when the whole machine is watched: some 200 long or 1400 plain records.
+/// Bytes of the event ring when the whole machine is watched: some 160 long or 480 plain records.
 /// A power of two and a multiple of the page size, as the kernel demands.
 pub const RING_BYTES: u32 = 1 << 20;
 

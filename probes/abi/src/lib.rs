@@ -23,6 +23,7 @@ mod offsets;
 mod rlimits;
 mod silent;
 mod socket;
+mod stack;
 mod symbols;
 mod syscall;
 mod values;
@@ -62,6 +63,7 @@ pub use socket::{
     ADDRESS, PRESENT_SOCKET, ROW_ADDRESS_FIFTH, ROW_ADDRESS_MESSAGE, ROW_ADDRESS_SECOND, ROW_OPTION,
     ROW_SOCKET, ROW_SOCKET_FD, STAGE_SOCKET, SocketOffsets, SocketState,
 };
+pub use stack::UserStack;
 pub use symbols::Symbols;
 pub use syscall::{
     ABI_COMPAT, ABI_NATIVE, LongString, PRESENT_BYTES, PRESENT_CALL_FLAGS, PRESENT_CREDENTIALS, PRESENT_FILE,

@@ -1,7 +1,7 @@
 //! Record: a system call that returned an error, with all that only that instant can tell.
 
 use crate::bounds::{ARGS, COMM, LONG_STRING, SHORT_SLOTS, SHORT_STRING};
-use crate::{Credentials, Header, LimitReading, OpenFile, READINGS, VALUES};
+use crate::{Credentials, Header, LimitReading, OpenFile, READINGS, UserStack, VALUES};
 use core::mem::offset_of;
 
 /// [`SyscallFailure::abi`]: the machine's own table.
@@ -115,6 +115,7 @@ pub struct SyscallFailure {
     pub values: [u64; VALUES],
     pub values_read: u32,
     pub values_pad: u32,
+    pub stack: UserStack,
     pub strings: [ShortString; SHORT_SLOTS],
 }
 
@@ -139,8 +140,11 @@ const _: () = {
     assert!(offset_of!(SyscallFailure, readings) == 312);
     assert!(offset_of!(SyscallFailure, count) == 312 + READINGS * 40);
     assert!(offset_of!(SyscallFailure, values) == 312 + READINGS * 40 + 40);
-    assert!(offset_of!(SyscallFailure, strings) == 312 + READINGS * 40 + 40 + VALUES * 8 + 8);
-    assert!(size_of::<SyscallFailure>() == 312 + READINGS * 40 + 40 + VALUES * 8 + 8 + 2 * 264);
+    assert!(offset_of!(SyscallFailure, stack) == 312 + READINGS * 40 + 40 + VALUES * 8 + 8);
+    assert!(
+        offset_of!(SyscallFailure, strings) == offset_of!(SyscallFailure, stack) + size_of::<UserStack>()
+    );
+    assert!(size_of::<SyscallFailure>() == offset_of!(SyscallFailure, strings) + 2 * 264);
     assert!(offset_of!(SyscallFailureLong, plain) == 0);
     assert!(size_of::<SyscallFailureLong>() == size_of::<SyscallFailure>() + 264 + 4104);
 };

@@ -4,7 +4,7 @@ use crate::{
     CgroupMade, Config, CredentialOffsets, Credentials, FloodKey, FloodValue, Header, IgnoredSetUid,
     InterestRow, IoUring, KernelKill, LimitOffsets, Loss, MemoryLevel, NetlinkAnswer, NetlinkOffsets,
     ObjectOffsets, Offsets, OomVictim, Party, RlimitOffsets, Signal, SilentOffsets, SocketOffsets,
-    SocketState, Symbols, SyscallFailure, SyscallFailureLong, ValueSet,
+    SocketState, Symbols, SyscallFailure, SyscallFailureLong, UserStack, ValueSet,
 };
 use core::mem::MaybeUninit;
 
@@ -61,6 +61,7 @@ records!(
     RlimitOffsets,
     SyscallFailure,
     SyscallFailureLong,
+    UserStack,
     Party,
     Signal,
     MemoryLevel,

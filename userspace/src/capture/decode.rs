@@ -14,7 +14,9 @@ use super::interest;
 use super::kills::MemoryAbove;
 use super::syscall_args::{self, Text};
 use super::values;
-use crate::model::{Abi, Arg, CgroupId, Errno, Failure, FailureKind, Reading, Stamp, Taken, Task};
+use crate::model::{
+    Abi, Arg, CallSite, CgroupId, Errno, Failure, FailureKind, Reading, Stamp, Taken, Task, UserStack,
+};
 use diag_abi::bounds::SLOTS;
 use diag_abi::{
     ABI_COMPAT, CONTROLLERS, CgroupMade, Header, IgnoredSetUid, IoUring, KernelKill, LongString,
@@ -172,6 +174,8 @@ impl Decoder {
             mnt_ns: known(self.trust.mnt_ns, record.mnt_ns),
             pid_ns: known(self.trust.pid_ns, record.pid_ns),
             user_ns: known(self.trust.user_ns, record.user_ns),
+            stack: call_site(record)
+                .map(|site| Box::new(UserStack { site: Some(Box::new(site)), ..UserStack::default() })),
         }
     }
 
@@ -192,6 +196,21 @@ impl Decoder {
             source: field.clone(),
         })
     }
+}
+
+/// `None` where the probe saw nothing: a task without memory of its own.
+fn call_site(record: &SyscallFailure) -> Option<CallSite> {
+    let words = |words: &[u64], len: u32| words.get(..len as usize).unwrap_or(words).to_vec();
+    let stack = &record.stack;
+    let site = CallSite {
+        ip: stack.ip,
+        sp: stack.sp,
+        bp: stack.bp,
+        chain: words(&stack.frames, stack.frames_len),
+        top: words(&stack.top, stack.top_len),
+        compat: record.abi == ABI_COMPAT,
+    };
+    (site.ip != 0).then_some(site)
 }
 
 /// The cgroups of a task, the v2 one first.

@@ -18,6 +18,7 @@ use super::loader::{
 use super::netlink;
 use super::ring::RingReader;
 use super::uring;
+use super::user_stack::Recorded;
 use crate::limits::read::Root;
 use crate::model::{Abi, Availability, Cost, Errno, Observation};
 use diag_abi::bounds::{
@@ -53,6 +54,8 @@ pub struct ErrnoWatch {
     decoder: Decoder,
     kills: Kills,
     cgroups: Names,
+    /// What a tree's processes mapped; of a whole machine nothing.
+    recorded: Recorded,
     log: KernelLog,
     resolved: Resolved,
     /// Readings that disagreed with `/proc`, and what could not be attached.
@@ -130,6 +133,7 @@ impl ErrnoWatch {
             } else {
                 Names::default()
             },
+            recorded: Recorded::default(),
             log: KernelLog::open(),
             resolved,
             distrusted,
@@ -189,6 +193,9 @@ impl ErrnoWatch {
     /// Adds a process to the tree. Children it already has are not followed, so call this before it
     /// starts any.
     pub fn follow(&mut self, pid: u32) -> Result<(), CaptureError> {
+        if let Err(error) = self.recorded.follow(pid) {
+            tracing::info!("memory maps of process {pid} are not recorded: {error}");
+        }
         self.add(pid, 0)
     }
 
@@ -220,6 +227,7 @@ impl ErrnoWatch {
 
     /// All failures that travelled whole since the last call.
     pub fn drain(&mut self) -> Vec<Observation> {
+        self.recorded.take();
         let mut seen = Vec::new();
         let (decoder, kills, log) = (&mut self.decoder, &mut self.kills, &mut self.log);
         let cgroups = &mut self.cgroups;
@@ -234,6 +242,11 @@ impl ErrnoWatch {
         });
         seen.extend(kills.due(clock::mono_ns()).into_iter().map(Observation::Failure));
         seen
+    }
+
+    /// The memory maps of a tree's processes.
+    pub fn recorded(&mut self) -> &mut Recorded {
+        &mut self.recorded
     }
 
     /// The names of cgroups, also of those that are gone.

@@ -1,7 +1,8 @@
 //! One thing that went wrong, as the kernel showed it.
 
 use super::{
-    Abi, Address, CgroupId, Credentials, Errno, FileKind, NetPlace, Netlink, Reading, Socket, netlink_label,
+    Abi, Address, CgroupId, Credentials, Errno, FileKind, NetPlace, Netlink, Reading, Socket, UserStack,
+    netlink_label,
 };
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,9 @@ pub struct Task {
     /// What it may do; `None` when not readable on this kernel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Credentials>,
+    /// Which of its code made the call; `None` where it was not looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<Box<UserStack>>,
 }
 
 /// How a task's calls were filtered (seccomp(2)).

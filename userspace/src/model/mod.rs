@@ -23,6 +23,7 @@ mod reading;
 mod said;
 mod socket;
 mod syscall;
+mod user_stack;
 
 pub use container::{CgroupId, Container};
 pub use cost::{Cost, Programs};
@@ -53,3 +54,4 @@ pub use reading::{Owner, Reading, Suspect, Taken};
 pub use said::{Chain, Said};
 pub use socket::{Address, NetPlace, Socket};
 pub use syscall::Abi;
+pub use user_stack::{CallSite, UserFrame, UserStack};

@@ -110,6 +110,7 @@ fn incident(e: &Explained) -> Incident {
                 .map(|r| Returned { function: r.function.clone(), value: r.value })
                 .collect(),
         }),
+        called_from: i.failure.task.stack.as_deref().map(called_from),
         findings: e.findings.iter().map(finding).collect(),
         ruled_out: e
             .ruled_out
@@ -129,6 +130,18 @@ fn incident(e: &Explained) -> Incident {
             keeps_errno: c.keeps_errno,
         }),
     }
+}
+
+fn called_from(stack: &model::UserStack) -> CalledFrom {
+    let frame = |frame: &model::UserFrame| Frame {
+        function: frame.function.clone(),
+        offset: frame.offset,
+        module: frame.module.clone(),
+        at: frame.at.map(|at| format!("{at:#x}")),
+        build_id: frame.build_id.clone(),
+        address: format!("{:#x}", frame.address),
+    };
+    CalledFrom { frames: stack.frames.iter().map(frame).collect(), note: stack.note.clone() }
 }
 
 fn failure(i: &model::Incident) -> Failure {

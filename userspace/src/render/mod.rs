@@ -1,5 +1,6 @@
 //! Words and pictures, made last: nothing here judges, and no errno or cause is known by name.
 
+mod called_from;
 pub mod compared;
 pub mod graph;
 pub mod html;

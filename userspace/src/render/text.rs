@@ -1,10 +1,13 @@
 //! The answer as a tired on-call engineer reads it.
 
-use super::{ago, silent, theme::Theme};
+mod wrap;
+
+use super::{ago, called_from, silent, theme::Theme};
 use crate::model::{
     ArgValue, Confidence, Container, Cost, Explained, Explanation, FailureKind, Finding, Loss, spaced,
 };
 use std::fmt::Write as _;
+use wrap::{short_ids, wrapped};
 
 /// How much to print.
 #[derive(Debug, Clone, Copy)]
@@ -243,6 +246,11 @@ fn facts(out: &mut String, e: &Explained, o: Options) {
     } else if let Some(why) = &i.no_graph {
         row(out, o, "path", &format!("not seen: {why}"));
     }
+    if let Some(stack) = &i.failure.task.stack {
+        called_from::lines(stack).iter().enumerate().for_each(|(at, line)| {
+            row(out, o, if at == 0 { "called from" } else { "" }, line);
+        });
+    }
     if let Some(chain) = &e.chain {
         let text = chain.text.strip_prefix(&format!("{}: ", chain.by)).unwrap_or(&chain.text);
         row(out, o, "told as", &format!("{}: {text}", chain.by));
@@ -315,43 +323,6 @@ fn command(out: &mut String, o: Options, label: &str, text: &str) {
     let _ = writeln!(out, "  {l}{label:<13}{l:#} {text}");
 }
 
-/// Breaks at spaces so that a report fits a terminal; a word longer than the line stays whole.
-fn wrapped(text: &str) -> Vec<String> {
-    const WIDTH: usize = 90;
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines
-            .last_mut()
-            .filter(|l| l.is_empty() || l.chars().count() + 1 + word.chars().count() <= WIDTH);
-        match line {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            None => lines.push(word.into()),
-        }
-    }
-    lines
-}
-
-/// Container ids and digests as people say them: their first twelve digits. Commands never hold one.
-fn short_ids(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(start) = rest.find(|c: char| c.is_ascii_hexdigit()) {
-        out.push_str(&rest[..start]);
-        let tail = &rest[start..];
-        let run = tail.bytes().take_while(u8::is_ascii_hexdigit).count();
-        out.push_str(&tail[..if run == 64 { 12 } else { run }]);
-        if run == 64 {
-            out.push('…');
-        }
-        rest = &tail[run..];
-    }
-    out + rest
-}
-
 fn value(v: &ArgValue) -> String {
     match v {
         ArgValue::Number(n) => n.to_string(),
@@ -372,28 +343,5 @@ fn confidence(c: Confidence) -> &'static str {
         Confidence::Proven => "proven",
         Confidence::Likely => "likely",
         Confidence::Possible => "possible",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_lines_continue_and_long_words_stay_whole() {
-        let text = format!("{} {} end", "word ".repeat(30).trim_end(), "x".repeat(200));
-        let lines = wrapped(&text);
-        assert!(lines.iter().all(|l| l.chars().count() <= 90 || !l.contains(' ')), "{lines:?}");
-        assert_eq!(lines.join(" "), text);
-        assert_eq!(wrapped(""), [""]);
-    }
-
-    #[test]
-    fn ids_are_shortened_and_nothing_else_is() {
-        let id = "4f2a9c0d1e2b3a4f5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3";
-        assert_eq!(short_ids(&format!("/c/{id}/rootfs")), "/c/4f2a9c0d1e2b…/rootfs");
-        for text in ["", "deadbeef", "no id, é", "/proc"] {
-            assert_eq!(short_ids(text), text);
-        }
     }
 }

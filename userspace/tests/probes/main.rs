@@ -15,5 +15,6 @@ mod messages;
 mod netlink;
 mod rlimits;
 mod scene;
+mod stacks;
 mod trees;
 mod types;

@@ -85,6 +85,7 @@ impl Decoder {
             filters: None,
             net: None,
             credentials: None,
+            stack: None,
         }
     }
 }

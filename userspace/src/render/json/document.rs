@@ -78,6 +78,8 @@ pub struct Incident {
     pub container: Option<Container>,
     pub failure: Failure,
     pub path: Option<Path>,
+    /// The user side of the path; null where it was not looked for.
+    pub called_from: Option<CalledFrom>,
     /// Best first; empty when no cause is known.
     pub findings: Vec<Finding>,
     pub ruled_out: Vec<RuledOut>,
@@ -238,6 +240,30 @@ pub struct Path {
     /// What functions on the path and those they called returned, in the order of ending: an errno is negative, a
     /// bool 0 or 1, NULL is 0. Empty where return values cannot be had.
     pub returns: Vec<Returned>,
+}
+
+/// Which of the process's own code made the call.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct CalledFrom {
+    /// Innermost first.
+    pub frames: Vec<Frame>,
+    /// What is missing, and why.
+    pub note: Option<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Frame {
+    /// Null where there are no symbols.
+    pub function: Option<String>,
+    /// Bytes from the function's start.
+    pub offset: Option<u64>,
+    /// The file that holds the code, as the process calls it.
+    pub module: Option<String>,
+    /// The place in that file, in hexadecimal, as its symbols count.
+    pub at: Option<String>,
+    pub build_id: Option<String>,
+    /// In the process's memory, in hexadecimal.
+    pub address: String,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]

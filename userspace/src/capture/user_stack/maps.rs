@@ -1,0 +1,191 @@
+//! The failing process's memory map, and whether it is the one that the addresses belong to.
+
+use super::elf::{self, Elf};
+use super::recorded::Pieces;
+use crate::limits::read::Root;
+use crate::model::{CallSite, Task};
+use procfs::process::{MMPermissions, MMapPath, Process};
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// A file, or what else there is, that code is mapped from.
+#[derive(Debug)]
+pub(super) struct Mapped {
+    start: u64,
+    end: u64,
+    /// Of `start` in the file.
+    offset: u64,
+    inode: u64,
+    /// As the process calls it: `/usr/bin/runc`, `[vdso]`.
+    pub(super) path: String,
+    pub(super) file: Option<Rc<Elf>>,
+}
+
+/// The executable mappings, by address.
+#[derive(Debug)]
+pub(super) struct Maps(Vec<Mapped>);
+
+impl Maps {
+    /// Of the process itself; when it is gone, as it was recorded, else of its parent, whose map a forked child still has
+    /// until it runs another program. Whichever it is, there must be a system call's instruction where the call was made.
+    pub(super) fn of(
+        root: &Root,
+        task: &Task,
+        site: &CallSite,
+        recorded: Option<&Pieces>,
+    ) -> Result<Self, String> {
+        let living = |pid: u32| {
+            let folder = root.join(format!("proc/{pid}"));
+            let mut maps = Self::read(&folder)?;
+            maps.open(&Reach::Living(folder), site);
+            Some(maps)
+        };
+        let own = living(task.tid).or_else(|| living(task.pid));
+        let why = match own {
+            Some(maps) if maps.is_of(site) => return Ok(maps),
+            Some(_) => "the process ran another program before its memory map could be read",
+            None => "the process was gone before its memory map could be read",
+        };
+        let kept = || {
+            let mut maps = Self::recorded(recorded?);
+            let parent = root.join(format!("proc/{}/root", task.ppid));
+            maps.open(&Reach::Gone([parent, root.join("")]), site);
+            Some(maps)
+        };
+        let others = kept().filter(|maps| maps.is_of(site));
+        others.or_else(|| living(task.ppid).filter(|maps| maps.is_of(site))).ok_or_else(|| why.into())
+    }
+
+    fn recorded(pieces: &Pieces) -> Self {
+        let mapped = pieces.iter().map(|(start, piece)| Mapped {
+            start: *start,
+            end: piece.end,
+            offset: piece.offset,
+            inode: piece.inode,
+            path: piece.path.clone(),
+            file: None,
+        });
+        Self(mapped.collect())
+    }
+
+    fn read(folder: &Path) -> Option<Self> {
+        let process = Process::new_with_root(folder.to_owned()).ok()?;
+        let executable =
+            process.maps().ok()?.0.into_iter().filter(|map| map.perms.contains(MMPermissions::EXECUTE));
+        let mapped = executable.map(|map| Mapped {
+            start: map.address.0,
+            end: map.address.1,
+            offset: map.offset,
+            inode: map.inode,
+            path: match map.pathname {
+                MMapPath::Path(path) => path.to_string_lossy().into_owned(),
+                MMapPath::Vdso => "[vdso]".into(),
+                MMapPath::Vsyscall => "[vsyscall]".into(),
+                _ => "anonymous memory".into(),
+            },
+            file: None,
+        });
+        let maps: Vec<Mapped> = mapped.collect();
+        (!maps.is_empty()).then_some(Self(maps))
+    }
+
+    /// Opens what the known addresses lie in, while it can be reached through the process.
+    fn open(&mut self, reach: &Reach, site: &CallSite) {
+        // Whatever looks like an address of code: the unwinder may come by all of them.
+        let wanted: Vec<u64> = site.chain.iter().chain(&site.top).copied().chain([site.ip]).collect();
+        for mapped in &mut self.0 {
+            if mapped.path.starts_with('/') && wanted.iter().any(|a| (mapped.start..mapped.end).contains(a)) {
+                mapped.file = mapped.file(reach).and_then(elf::opened);
+            }
+        }
+    }
+
+    /// Whether a system call could have been made there (`syscall`, `sysenter` or `int 0x80`).
+    fn is_of(&self, site: &CallSite) -> bool {
+        let Some(mapped) = self.at(site.ip) else { return false };
+        let (Some(file), Some(offset)) = (&mapped.file, self.file_offset(site.ip)) else {
+            // 32-bit code makes its calls in the vdso, for which there is no file.
+            return !mapped.path.starts_with('/');
+        };
+        let bytes = offset.checked_sub(2).and_then(|at| file.bytes::<2>(at));
+        matches!(bytes, Some([0x0f, 0x05 | 0x34] | [0xcd, 0x80]))
+    }
+
+    pub(super) fn at(&self, address: u64) -> Option<&Mapped> {
+        self.0.iter().find(|mapped| (mapped.start..mapped.end).contains(&address))
+    }
+
+    fn file_offset(&self, address: u64) -> Option<u64> {
+        let mapped = self.at(address)?;
+        Some(address - mapped.start + mapped.offset)
+    }
+
+    /// The address as the mapped file has it.
+    pub(super) fn in_file(&self, address: u64) -> Option<u64> {
+        let file = self.at(address)?.file.as_ref()?;
+        file.address_of(self.file_offset(address)?)
+    }
+
+    /// Whether the instruction before is a call, as it must be where a function returns to.
+    pub(super) fn follows_call(&self, address: u64) -> bool {
+        let Some(mapped) = self.at(address) else { return false };
+        let Some(file) = &mapped.file else { return true };
+        let before = self.file_offset(address).and_then(|offset| file.bytes::<7>(offset.checked_sub(7)?));
+        before.is_none_or(is_call)
+    }
+}
+
+impl Mapped {
+    pub(super) fn range(&self) -> std::ops::Range<u64> {
+        self.start..self.end
+    }
+
+    /// By the mapping itself, which leads to the very file, whatever has its name now (proc_pid_map_files(5)); else by
+    /// the name, if that still leads to the same inode.
+    fn file(&self, reach: &Reach) -> Option<File> {
+        let named = |root: &PathBuf| {
+            let file = File::open(root.join(self.path.trim_start_matches('/'))).ok()?;
+            (file.metadata().ok()?.ino() == self.inode).then_some(file)
+        };
+        match reach {
+            Reach::Living(folder) => {
+                let mapping = folder.join(format!("map_files/{:x}-{:x}", self.start, self.end));
+                File::open(mapping).ok().or_else(|| named(&folder.join("root")))
+            }
+            Reach::Gone(roots) => roots.iter().find_map(named),
+        }
+    }
+}
+
+/// How to get at mapped files.
+enum Reach {
+    /// Through the process's folder in /proc.
+    Living(PathBuf),
+    /// By name, below each of these.
+    Gone([PathBuf; 2]),
+}
+
+/// `call rel32`, or `call` through a register or memory, whose length depends on how it is addressed (opcode FF /2).
+fn is_call(before: [u8; 7]) -> bool {
+    let indirect = |length: usize| {
+        let [opcode, modrm, ..] = before[7 - length..] else { return false };
+        opcode == 0xff && modrm & 0x38 == 0x10
+    };
+    before[2] == 0xe8 || [2, 3, 4, 6, 7].into_iter().any(indirect)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_told_from_other_instructions() {
+        assert!(is_call([0, 0, 0xe8, 1, 2, 3, 4]), "call rel32");
+        assert!(is_call([0, 0, 0, 0, 0, 0xff, 0xd0]), "call *%rax");
+        assert!(is_call([0, 0xff, 0x15, 1, 2, 3, 4]), "call *off(%rip)");
+        assert!(!is_call([0x90; 7]), "nop");
+        assert!(!is_call([0, 0, 0, 0, 0, 0xff, 0xe0]), "jmp *%rax");
+    }
+}

@@ -6,6 +6,7 @@ mod cgroup;
 mod cpuset;
 mod denials;
 mod devices;
+mod file_capabilities;
 mod file_system;
 pub(super) mod frozen;
 pub(super) mod hierarchies;
@@ -72,6 +73,7 @@ const SAMPLERS: &[fn(&Look<'_>, &mut Failure, &mut Sampled)] = &[
     identity::look,
     denials::look,
     path_object::look,
+    file_capabilities::look,
     switches::look,
     target::look,
     links::look,

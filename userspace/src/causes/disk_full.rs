@@ -162,6 +162,8 @@ enum Sure {
     Yes,
     /// Short for a task without a claim to the reserve, and whether this one has a claim is not known.
     ForMost,
+    /// Short for all that is written, and not for its first page.
+    InOnePiece,
 }
 
 fn explain(case: &Case<'_>) -> Option<Proof> {
@@ -176,7 +178,14 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
         return None;
     }
     // Room for what the call needs refutes it.
-    let (short, sure) = short(call, place)?;
+    let whole;
+    let (short, sure, place) = match short(call, place) {
+        Some((short, sure)) => (short, sure, place),
+        None => {
+            whole = in_one_piece(case, place)?;
+            (Short::Blocks, Sure::InOnePiece, &whole)
+        }
+    };
     let mut missing = Vec::new();
     match place.fstype.as_deref() {
         Some(t) if EXACT.contains(&t) => {}
@@ -185,6 +194,9 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
     }
     if sure == Sure::ForMost {
         missing.push("whether the task could use the share that is kept for root".into());
+    }
+    if sure == Sure::InOnePiece {
+        missing.push("whether the file system takes all of it in one piece: a page of it would fit".into());
     }
     if place.after_ns > FRESH_NS {
         missing.push("a reading taken sooner after the call".into());
@@ -236,6 +248,20 @@ fn short(call: &str, place: &FileSystem) -> Option<(Short, Sure)> {
     }
     (place.reserved.is_none() && place.blocks_available < place.needs)
         .then_some((Short::Blocks, Sure::ForMost))
+}
+
+/// What is written goes to the file system in pieces, and one that does not fit is refused whole. A piece is a page, or as
+/// much as a large folio holds (XFS since 5.18, ext4 since 6.16); tmpfs falls back to pages.
+fn in_one_piece(case: &Case<'_>, place: &FileSystem) -> Option<FileSystem> {
+    case.denied(&["write", "pwrite64"], Errno::ENOSPC)?;
+    let needs = case.failure().number_arg("count")?.div_ceil(place.block_size.max(1));
+    let tmpfs = place.fstype.as_deref() == Some("tmpfs");
+    let usable = match place.reserved {
+        Some(kept) => place.blocks_free.saturating_sub(kept),
+        None => place.blocks_available,
+    };
+    let short = place.object == FileKind::Regular && !tmpfs && place.blocks > 0 && usable < needs;
+    short.then(|| FileSystem { needs, ..place.clone() })
 }
 
 /// The object could not be reached any more. Where the call names a path, errno and name fit, and that is all;

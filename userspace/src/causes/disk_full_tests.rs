@@ -104,6 +104,17 @@ fn a_request_larger_than_what_is_free() {
 }
 
 #[test]
+fn a_write_that_would_fit_in_part_is_likely_where_pieces_are_large() {
+    let ext4 = FileSystem { fstype: Some("ext4".into()), ..room() };
+    let count = |bytes| vec![Arg { name: "count".into(), value: ArgValue::Number(bytes) }];
+    let f = judge(&incident("write", Errno::ENOSPC, count(65_536), Some(ext4.clone()))).unwrap();
+    assert_eq!(f.confidence, Confidence::Likely);
+    assert!(f.sentence.contains("20.0 KiB free") && f.sentence.contains("64.0 KiB"), "{}", f.sentence);
+    assert!(judge(&incident("write", Errno::ENOSPC, count(4096), Some(ext4))).is_none());
+    assert!(judge(&incident("write", Errno::ENOSPC, count(65_536), Some(room()))).is_none(), "a tmpfs");
+}
+
+#[test]
 fn interfaces_and_devices_have_reasons_of_their_own() {
     for kind in ["cgroup", "cgroup2", "proc", "devpts", "sysfs", "hugetlbfs"] {
         assert!(judged("write", FileSystem { fstype: Some(kind.into()), ..tmpfs() }).is_none(), "{kind}");

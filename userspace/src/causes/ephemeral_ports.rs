@@ -1,6 +1,6 @@
 //! The ports that the kernel may choose from are used up.
 
-use super::case::ceiling::Ceiling;
+use super::case::ceiling::{Ceiling, Judged};
 use super::case::net::{self, EADDRINUSE, EADDRNOTAVAIL};
 use super::{Case, Cause, Fault, Proof};
 use crate::limits::network::LOCAL_PORTS;
@@ -93,8 +93,12 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
     if !chose(case) {
         return None;
     }
-    let mut judged = CEILING.judge(case)?;
-    let (_, errno) = case.failure().syscall()?;
+    let (call, errno) = case.failure().syscall()?;
+    let mut judged = match CEILING.judge(case) {
+        Some(judged) => judged,
+        None if matches!(call, "bind" | "listen") => uncounted(case)?,
+        None => return None,
+    };
     // Still without a port after a call that gives one: the choice itself failed, whoever saw it.
     if errno != EADDRNOTAVAIL && judged.reached.is_some() {
         judged.confidence = Confidence::Proven;
@@ -116,6 +120,19 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
             .push("at that instant the socket had no local port, although the call gives it one".into());
     }
     Some(proof)
+}
+
+/// Sockets that are bound and neither listen nor are connected hold their ports too, and `/proc/net` shows none of them: a
+/// count with room refutes nothing where bind(2) itself was to choose.
+fn uncounted<'a>(case: &Case<'a>) -> Option<Judged<'a>> {
+    let known = |f: &&str| CEILING.deciders.contains(f) || CEILING.callers.contains(f);
+    if case.decided_elsewhere(&[]).is_some_and(|f| !known(&f)) {
+        return None;
+    }
+    let seen = case.verdict(CEILING.deciders).is_some() || case.verdict(CEILING.callers).is_some();
+    let confidence = if seen { Confidence::Proven } else { Confidence::Likely };
+    let missing = "ports of sockets that are bound and not connected: /proc/net does not show them".to_owned();
+    Some(Judged { confidence, reached: None, missing: if seen { vec![] } else { vec![missing] } })
 }
 
 fn to(reading: &Reading) -> String {
@@ -172,6 +189,14 @@ mod tests {
         let bound = Socket { family: 2, kind: 2, local_port: 40_000, ..Socket::default() };
         assert!(s().with(bound).reading(used(4)).judge(&CAUSE).is_none());
         assert!(s().tcp().reading(used(4)).judge(&CAUSE).is_none());
+    }
+
+    #[test]
+    fn sockets_that_are_only_bound_are_counted_nowhere() {
+        let s = || scene("bind", libc::EADDRINUSE).tcp().to("127.0.0.1:0").reading(used(1));
+        assert_eq!(s().confidence(&CAUSE), Some(Confidence::Likely));
+        assert_eq!(s().decided("inet_csk_get_port").confidence(&CAUSE), Some(Confidence::Proven));
+        assert_eq!(s().decided("cgroup_bpf_run").confidence(&CAUSE), None);
     }
 
     #[test]

@@ -42,12 +42,13 @@ const SHM_HUGETLB: u64 = 0o4000;
 
 pub(super) static CAUSE: Cause = Cause {
     slug: "huge-pages",
-    title: "there are no huge pages left (vm.nr_hugepages, hugetlb.<size>.rsvd.max)",
+    title: "there are no huge pages left (vm.nr_hugepages, hugetlb.<size>.rsvd.max, size= of a hugetlbfs)",
     about: "\
-mmap(2) with MAP_HUGETLB or shmget(2) with SHM_HUGETLB fails with ENOMEM while gigabytes are free. Huge pages are a pool of
+mmap(2) with MAP_HUGETLB or of a file on a hugetlbfs, or shmget(2) with SHM_HUGETLB, fails with ENOMEM while gigabytes are free. Huge pages are a pool of
 their own: vm.nr_hugepages of them (0 unless somebody sets it), all reserved when a mapping is made and not when it is
 touched. A cgroup has limits beside it: hugetlb.2MB.rsvd.max is asked at mmap, by __hugetlb_cgroup_charge_cgroup();
-hugetlb.2MB.max only when the page is touched, and then the process gets SIGBUS.
+hugetlb.2MB.max only when the page is touched, and then the process gets SIGBUS. A hugetlbfs may be mounted with a size=
+of its own, which is asked before the pool (hugepage_subpool_get_pages()).
 
 It surprises databases, JVMs and DPDK in containers: the pool is the host's and shared by all, free pages may be reserved
 (HugePages_Rsvd), and Kubernetes gives a pod none unless it asks for hugepages-2Mi.",
@@ -67,7 +68,7 @@ It surprises databases, JVMs and DPDK in containers: the pool is the host's and 
     fault: Fault::Action {
         about: "maps one more huge page than the machine has",
         risk: "none: only this process is refused something",
-        variants: &["pool"],
+        variants: &["pool", "file", "mount-size"],
     },
     see: &["https://docs.kernel.org/admin-guide/mm/hugetlbpage.html", "mm/hugetlb.c: hugetlb_reserve_pages(); mm/hugetlb_cgroup.c"],
 };
@@ -76,7 +77,10 @@ fn asked(case: &Case<'_>) -> bool {
     let Some(call) = case.denied(CALLS, Errno::ENOMEM) else { return false };
     match call {
         "shmget" => case.failure().number_arg("shmflg").is_some_and(|f| f & SHM_HUGETLB != 0),
-        _ => case.failure().number_arg("flags").is_some_and(|f| f & MAP_HUGETLB != 0),
+        _ => {
+            case.failure().number_arg("flags").is_some_and(|f| f & MAP_HUGETLB != 0)
+                || case.state("hugetlbfs").is_some()
+        }
     }
 }
 
@@ -117,6 +121,33 @@ fn touched(case: &Case<'_>) -> Option<Proof> {
     })
 }
 
+/// The file system of the file has a size, and there is less left of it than is asked for.
+fn full_mount(case: &Case<'_>) -> Option<Proof> {
+    const DECIDERS: &[&str] = &["hugepage_subpool_get_pages"];
+    let state = case.state("hugetlbfs pages")?;
+    let (free, most) = state.value.split_once(' ')?;
+    let (free, most): (u64, u64) = (free.parse().ok()?, most.parse().ok()?);
+    let wants = case.reading(&HUGE_PAGES)?.adds.filter(|wants| *wants > free)?;
+    let elsewhere = case.decided_elsewhere(DECIDERS).filter(|f| !CALLERS.contains(f));
+    let missing = elsewhere.map(|f| format!("the kernel path points to {f} instead"));
+    let file = case.state("hugetlbfs").map_or("its file", |s| s.value.as_str());
+    Some(Proof {
+        confidence: if missing.is_some() { Confidence::Likely } else { Confidence::Proven },
+        sentence: format!(
+            "{} maps {wants} huge pages of {file}, and of the {} that the size= of its hugetlbfs allows {} are left.",
+            case.failure().task.comm,
+            spaced(most),
+            spaced(free)
+        ),
+        knob: Knob { kind: KnobKind::MountOption, name: "size=".into(), path: file.into() },
+        limit: Some(most),
+        usage: Some(most.saturating_sub(free)),
+        unit: HUGE_PAGES.unit.into(),
+        evidence: super::case::claim::cite_state(case, "hugetlbfs pages").into_iter().collect(),
+        missing: missing.into_iter().collect(),
+    })
+}
+
 fn explain(case: &Case<'_>) -> Option<Proof> {
     if matches!(case.failure().kind, FailureKind::Fault { .. }) {
         return touched(case);
@@ -147,6 +178,9 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
             missing: missing.into_iter().collect(),
         });
     }
+    if let Some(proof) = full_mount(case) {
+        return Some(proof);
+    }
     let reading = case.reading(&HUGE_PAGES);
     let sentence = match reading {
         Some(r) => format!(
@@ -170,6 +204,20 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
 }
 
 fn remedy(_: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
+    if proof.knob.kind == KnobKind::MountOption {
+        return vec![
+            step(
+                "for good",
+                "mount -t hugetlbfs -o size=MORE,pagesize=2M none PLACE",
+                "a hugetlbfs takes no other size= while it is mounted; the machine's pool still bounds it",
+                "mount it with the size before",
+            ),
+            look(
+                format!("df -h {0}; lsof {0}", proof.knob.path),
+                "what the mount allows, and who holds files of it",
+            ),
+        ];
+    }
     if proof.knob.kind == KnobKind::Cgroup {
         let (path, limit) = (&proof.knob.path, proof.limit.unwrap_or(0));
         return vec![
@@ -211,7 +259,7 @@ fn remedy(_: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::causes::case::ids::testing::called;
+    use crate::causes::case::ids::testing::{called, state};
     use crate::causes::case::testing::{judge_with, reading};
     use crate::model::{Incident, Taken};
 
@@ -237,6 +285,25 @@ mod tests {
         assert_eq!((f.confidence, f.knob.name.as_str()), (Confidence::Proven, "vm.nr_hugepages"));
         let f = judge_with(&CAUSE, &mapped(MAP_HUGETLB, (0, 4), Some(0))).unwrap();
         assert_eq!((f.confidence, f.knob.name.as_str()), (Confidence::Proven, "hugetlb.2MB.rsvd.max"));
+    }
+
+    #[test]
+    fn a_file_on_a_hugetlbfs_needs_no_flag_and_its_mount_may_have_a_size() {
+        let mut i = mapped(0, (0, 0), None);
+        state(&mut i, "hugetlbfs", "/dev/hugepages/x");
+        let f = judge_with(&CAUSE, &i).unwrap();
+        assert_eq!((f.confidence, f.knob.name.as_str()), (Confidence::Proven, "vm.nr_hugepages"));
+        state(&mut i, "hugetlbfs pages", "0 4");
+        let f = judge_with(&CAUSE, &i).unwrap();
+        assert_eq!((f.confidence, f.knob.name.as_str(), f.limit), (Confidence::Proven, "size=", Some(4)));
+    }
+
+    #[test]
+    fn a_mount_with_room_leaves_it_to_the_pool() {
+        let mut i = mapped(0, (0, 0), None);
+        state(&mut i, "hugetlbfs", "/dev/hugepages/x");
+        state(&mut i, "hugetlbfs pages", "4 4");
+        assert_eq!(judge_with(&CAUSE, &i).unwrap().knob.name, "vm.nr_hugepages");
     }
 
     #[test]

@@ -71,7 +71,7 @@ a device node or writing a trusted.* attribute stay forbidden however many are a
     fault: Fault::Action {
         about: "drops one capability in a child process, which then asks for what needs it",
         risk: "none: the child ends at once",
-        variants: &["chroot", "setuid", "raw-socket", "hostname", "module", "user-namespace"],
+        variants: &["chroot", "setuid", "hostname", "module", "user-namespace"],
     },
     see: &[
         "https://man7.org/linux/man-pages/man7/capabilities.7.html",

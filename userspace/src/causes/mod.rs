@@ -108,6 +108,7 @@ register! {
     exec_not_found,
     fanotify_max_user_groups,
     fanotify_max_user_marks,
+    file_capabilities,
     file_max,
     file_mode,
     file_server_gone,
@@ -155,7 +156,6 @@ register! {
     memory_charge,
     memory_max,
     message_too_large,
-    missing_capability,
     mmap_min_addr,
     mount_busy,
     mount_kinds_differ,
@@ -260,6 +260,8 @@ register! {
     userns_creator,
     userns_forbidden,
     yama_scope,
+    // The table of capabilities in general: of two that are as sure, the cause that knows more of the case goes first.
+    missing_capability,
 }
 
 /// The cause with this slug.
@@ -284,7 +286,7 @@ impl Cause {
         let standing: Vec<String> = self.rivals.iter().filter_map(|r| (r.stands)(case)).collect();
         proof.settle(standing);
         let remedy = (self.remedy)(case, &proof);
-        Some(Finding {
+        let mut finding = Finding {
             cause: self.slug.into(),
             title: self.title.into(),
             confidence: proof.confidence,
@@ -296,7 +298,9 @@ impl Cause {
             evidence: proof.evidence,
             missing: proof.missing,
             remedy,
-        })
+        };
+        file_capabilities::amend(case, &mut finding);
+        Some(finding)
     }
 }
 

@@ -1,9 +1,9 @@
 //! A process may not have more address space.
 
-use super::case::{ceiling::Ceiling, remedies, switch::FILTER};
+use super::case::{ceiling::{Ceiling, Judged}, remedies, switch::FILTER};
 use super::{Case, Cause, Fault, Proof};
 use crate::limits::rlimits::AS;
-use crate::model::{Errno, Remedy};
+use crate::model::{Confidence, Errno, Remedy};
 
 const CEILING: Ceiling = Ceiling {
     limit: &AS,
@@ -58,13 +58,25 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
     if case.reading(&AS).is_none() && case.verdict(CEILING.deciders).is_none() {
         return None;
     }
-    let judged = CEILING.judge(case)?;
+    let judged = CEILING.judge(case).or_else(|| unsized_segment(case))?;
     let (used, most) = judged.numbers();
     let sentence = format!(
         "{} has {used} bytes of address space, and RLIMIT_AS allows {most}. Memory is not short.",
         case.failure().task.comm
     );
     Some(judged.proof(case, &CEILING, sentence))
+}
+
+/// shmat(2) names a segment and no size: how much it would have added is not known, so that room refutes nothing.
+fn unsized_segment<'a>(case: &Case<'a>) -> Option<Judged<'a>> {
+    case.denied(&["shmat"], Errno::ENOMEM)?;
+    let limited = case.reading(&AS)?.ceiling.is_some_and(|most| most < i64::MAX as u64);
+    let elsewhere = case.decided_elsewhere(CEILING.deciders).is_some_and(|f| !CEILING.callers.contains(&f));
+    (limited && !elsewhere).then(|| Judged {
+        confidence: Confidence::Possible,
+        reached: None,
+        missing: vec!["the size of the segment (ipcs -m)".into()],
+    })
 }
 
 fn remedy(case: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
@@ -83,10 +95,21 @@ fn remedy(case: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
 mod tests {
     use super::*;
     use crate::causes::case::testing::{judge_with, over, valued};
-    use crate::model::{Confidence, Reading};
+    use crate::model::Reading;
 
     fn judged(call: &str, errno: Errno, reading: Reading) -> Option<Confidence> {
         judge_with(&CAUSE, &valued(call, errno, &[], &[], vec![reading])).map(|f| f.confidence)
+    }
+
+    #[test]
+    fn a_segment_has_a_size_that_is_not_in_the_call() {
+        let unsized_one = |ceiling| Reading { adds: None, ..over(&AS, 4096, ceiling, 0) };
+        let judged = |ceiling| {
+            judge_with(&CAUSE, &valued("shmat", Errno::ENOMEM, &[], &[], vec![unsized_one(ceiling)]))
+                .map(|f| f.confidence)
+        };
+        assert_eq!(judged(1 << 26), Some(Confidence::Possible));
+        assert_eq!(judged(u64::MAX), None);
     }
 
     #[test]

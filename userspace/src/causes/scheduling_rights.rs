@@ -3,7 +3,7 @@
 use super::case::claim::{cite_state, knob, look, step, weigh};
 use super::case::ids::{self, CAP_SYS_NICE};
 use super::{Case, Cause, Fault, Proof, Rival};
-use crate::model::{Confidence, Errno, KnobKind, Remedy};
+use crate::model::{Confidence, Errno, FIRST_USER_NAMESPACE, KnobKind, Remedy};
 
 const DECIDERS: &[&str] = &[
     "user_check_sched_setscheduler",
@@ -36,7 +36,7 @@ pub(super) static CAUSE: Cause = Cause {
     about: "\
 sched_setscheduler(2) with SCHED_FIFO or SCHED_RR fails with EPERM, setpriority(2) and nice(2) with a lower value with
 EACCES or EPERM. user_check_sched_setscheduler() and can_nice() in kernel/sched allow up to RLIMIT_RTPRIO and RLIMIT_NICE,
-both 0 by default, and anything to CAP_SYS_NICE *of the first user namespace* (since 5.13 or so in the task's own);
+both 0 by default, and anything to CAP_SYS_NICE *of the first user namespace*: root of a rootless container has it in vain.
 SCHED_DEADLINE takes the capability in any case. Engines leave CAP_SYS_NICE out.
 
 It surprises audio servers, JACK, DPDK, PTP daemons, MySQL and JVMs (thread priorities) in containers: they run as root
@@ -94,7 +94,11 @@ fn about_itself(case: &Case<'_>) -> bool {
 fn explain(case: &Case<'_>) -> Option<Proof> {
     let calls = ["sched_setscheduler", "sched_setattr", "sched_setparam", "ioprio_set"];
     let call = case.denied(&calls, Errno::EPERM).or_else(|| case.denied(&["setpriority"], Errno::EACCES))?;
-    let has = ids::has(case, CAP_SYS_NICE);
+    // capable() asks in the first user namespace: root of another one holds it in vain.
+    let own = ids::has(case, CAP_SYS_NICE);
+    let inside = case.failure().task.user_ns.is_some_and(|ns| ns != FIRST_USER_NAMESPACE);
+    let has = own.map(|has| has && !inside);
+    let lacks = if own == Some(true) { "its CAP_SYS_NICE counts in its user namespace only" } else { "it lacks CAP_SYS_NICE" };
     let limit = limit(case, call);
     let most = limit.and_then(|name| case.state(name)).and_then(|s| s.value.parse::<u64>().ok());
     let state = match (has, limit, most) {
@@ -111,13 +115,13 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
             let most = most.map_or_else(String::new, |n| format!(" ({n})"));
             (
                 format!(
-                    "{who} asked {call} for more than its {name}{most} allows, and it lacks CAP_SYS_NICE."
+                    "{who} asked {call} for more than its {name}{most} allows, and {lacks}."
                 ),
                 knob(KnobKind::Rlimit, name, format!("/proc/{pid}/limits")),
             )
         }
         None => (
-            format!("{who} asked {call} for a scheduling that takes CAP_SYS_NICE, which it lacks."),
+            format!("{who} asked {call} for a scheduling that takes CAP_SYS_NICE, and {lacks}."),
             knob(KnobKind::Capability, "CAP_SYS_NICE", format!("/proc/{pid}/status")),
         ),
     };
@@ -201,6 +205,17 @@ mod tests {
         arg(&mut own, "pid", 0);
         assert_eq!(judge_with(&CAUSE, &own).unwrap().confidence, Confidence::Proven);
         assert!(judge_with(&CAUSE, &called("setpriority", libc::EPERM, 0)).is_none());
+    }
+
+    #[test]
+    fn the_capability_of_a_user_namespace_does_not_count() {
+        let mut i = asked(FIFO, "000001ffffffffff");
+        i.failure.task.user_ns = Some(4_026_532_000);
+        let f = judge_with(&CAUSE, &i).unwrap();
+        assert_eq!((f.confidence, f.knob.name.as_str()), (Confidence::Proven, "RLIMIT_RTPRIO"));
+        assert!(f.sentence.contains("in its user namespace only"), "{}", f.sentence);
+        i.failure.task.user_ns = Some(FIRST_USER_NAMESPACE);
+        assert!(judge_with(&CAUSE, &i).is_none());
     }
 
     #[test]

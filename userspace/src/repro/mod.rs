@@ -14,6 +14,7 @@ mod filter;
 mod forbidden_files;
 mod hierarchy;
 mod hold;
+mod huge_pages;
 mod ipc_limits;
 mod local_sockets;
 mod nest_namespaces;
@@ -125,10 +126,11 @@ const ACTIONS: &[(&str, Action)] = &[
     ("exec-format", programs::of_no_format),
     ("exec-interpreter", programs::without_interpreter),
     ("exec-not-found", programs::not_there),
+    ("file-capabilities", programs::beyond_its_bounds),
     ("file-mode", forbidden_files::by_mode),
     ("hidepid", forbidden_files::hidden),
     ("landlock-layers", privileges::layers),
-    ("huge-pages", refused_namespaces::provoke),
+    ("huge-pages", huge_pages::provoke),
     ("id-unmapped", refused_namespaces::provoke),
     ("idmap-form", refused_namespaces::provoke),
     ("idmap-rights", refused_namespaces::provoke),

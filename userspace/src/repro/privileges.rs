@@ -11,7 +11,6 @@ pub(super) const USER: u32 = 65_534;
 pub(super) fn lack(variant: &str) -> anyhow::Result<Provoked> {
     let (capability, syscall): (u32, &'static str) = match variant {
         "setuid" => (7, "setuid"),
-        "raw-socket" => (13, "socket"),
         "hostname" => (21, "sethostname"),
         "module" => (16, "delete_module"),
         "user-namespace" => (25, "clock_settime"),
@@ -27,7 +26,6 @@ pub(super) fn lack(variant: &str) -> anyhow::Result<Provoked> {
     let result = unsafe {
         match syscall {
             "setuid" => libc::syscall(libc::SYS_setuid, USER),
-            "socket" => libc::syscall(libc::SYS_socket, libc::AF_INET, libc::SOCK_RAW, 1),
             "sethostname" => {
                 nix::sched::unshare(nix::sched::CloneFlags::empty()).ok();
                 libc::syscall(libc::SYS_sethostname, c"".as_ptr(), 0)

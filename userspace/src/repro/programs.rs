@@ -2,12 +2,12 @@
 
 use super::Provoked;
 use anyhow::{Context, bail};
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use std::ffi::CString;
 use std::fs::{self, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 
@@ -134,6 +134,33 @@ pub(super) fn without_its_user(variant: &str) -> anyhow::Result<Provoked> {
     Ok(Provoked::new("execve", io::Error::other("its set-user-ID bit had no effect")))
 }
 
+/// A copy that wants CAP_NET_RAW, by a process that can never have it.
+pub(super) fn beyond_its_bounds(_: &str) -> anyhow::Result<Provoked> {
+    const NET_RAW: u32 = 13;
+    let dir = folder()?;
+    own_tmpfs(&dir, MsFlags::empty())?;
+    let copy = dir.join("program");
+    fs::copy("/proc/self/exe", &copy).context("cannot copy this program")?;
+    fs::set_permissions(&copy, Permissions::from_mode(0o755))?;
+    // struct vfs_cap_data, version 2 with the effective bit: permitted and inheritable, low words first.
+    let attribute = [0x0200_0001_u32, 1 << NET_RAW, 0, 0, 0];
+    let path = CString::new(copy.as_os_str().as_encoded_bytes())?;
+    // SAFETY: strings that end in NUL, and a buffer with its length; then numbers only.
+    let done = unsafe {
+        libc::setxattr(
+            path.as_ptr(),
+            c"security.capability".as_ptr(),
+            attribute.as_ptr().cast(),
+            size_of_val(&attribute),
+            0,
+        ) | libc::prctl(libc::PR_CAPBSET_DROP, NET_RAW, 0, 0, 0)
+    };
+    if done != 0 {
+        return Err(io::Error::last_os_error()).context("cannot give the copy a capability and drop it here");
+    }
+    start(&copy, &["--version".to_owned()])
+}
+
 fn stop(pid: u32, signal: i32) {
     // SAFETY: a child of this process, not yet waited for.
     unsafe { libc::kill(pid as i32, signal) };
@@ -168,9 +195,18 @@ fn start(path: &Path, arguments: &[String]) -> anyhow::Result<Provoked> {
     let error = io::Error::last_os_error();
     std::thread::sleep(super::LINGER);
     if let Some(dir) = path.parent() {
-        let _ = fs::remove_dir_all(dir);
+        clear(dir);
     }
     Ok(Provoked::new("execve", error))
+}
+
+/// Takes the fault's folder away, and a tmpfs of its own before: what cannot be done would be one more failure to explain.
+fn clear(dir: &Path) {
+    let device = |path: &Path| fs::metadata(path).map(|data| data.dev()).ok();
+    if device(dir) != dir.parent().and_then(device) {
+        let _ = umount2(dir, MntFlags::MNT_DETACH);
+    }
+    let _ = fs::remove_dir_all(dir);
 }
 
 /// `EM_X86_64` or `EM_AARCH64` (elf.h).

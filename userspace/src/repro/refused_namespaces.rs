@@ -7,7 +7,6 @@ use anyhow::{Context, bail};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use std::fs::{self, File};
-use std::io;
 use std::os::fd::AsRawFd;
 
 /// A user and group that exist nowhere.
@@ -104,7 +103,6 @@ fn ids(variant: &str) -> anyhow::Result<Provoked> {
             };
             refused("sched_setaffinity", Errno::result(done))
         }
-        "pool" => huge_pages(),
         other => bail!("no such variant: {other}"),
     }
 }
@@ -229,20 +227,4 @@ fn newer_struct() -> anyhow::Result<Provoked> {
     let mut args = [0_u64; 32];
     args[31] = 1;
     clone3(&mut args)
-}
-
-/// More than the pool has.
-fn huge_pages() -> anyhow::Result<Provoked> {
-    let text = fs::read_to_string("/proc/sys/vm/nr_hugepages").context("this kernel has no huge pages")?;
-    let pages: usize = text.trim().parse().context("vm.nr_hugepages is no number")?;
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_HUGETLB;
-    let length = (pages + 1) << 21;
-    // SAFETY: a new mapping that nothing points to.
-    let at = unsafe { libc::mmap(std::ptr::null_mut(), length, libc::PROT_READ, flags, -1, 0) };
-    if at != libc::MAP_FAILED {
-        bail!("{} huge pages were to be had", pages + 1);
-    }
-    let error = io::Error::last_os_error();
-    std::thread::sleep(LINGER);
-    Ok(Provoked::new("mmap", error))
 }

@@ -28,8 +28,10 @@ pub(super) fn bandwidth(_: &str) -> anyhow::Result<Provoked> {
             let holds = took.is_ok();
             // Whoever was told waits on nothing else, so it is there.
             let _ = tell.send(took.map_err(|error| error.raw_os_error()));
-            while holds {
-                std::thread::park();
+            if holds {
+                loop {
+                    std::thread::park();
+                }
             }
         });
         match told.recv().context("a thread ended without a word")? {

@@ -92,19 +92,17 @@ fn in_guest(cache: &Cache, guest: &Guest, part: &[Fault]) -> Result<BTreeMap<Fau
     let argv = ["sh", "-c", &script(part)?].map(str::to_owned);
     let (mut out, mut told, started) = (Vec::new(), 0, Instant::now());
     let outcome = guest.run(cache, &argv, &mut |stream, bytes| {
-        if stream == Stream::Out {
-            out.extend_from_slice(bytes);
+        if stream != Stream::Out {
+            return;
         }
-        if out.ends_with(b"\nDONE\n") {
-            let found = verdicts(&String::from_utf8_lossy(&out));
-            for (fault, verdict) in
-                part.iter().filter_map(|fault| Some((fault, found.get(fault)?))).skip(told)
-            {
-                let after = seconds(started.elapsed());
-                eprintln!("  {} | {} {}: {verdict:?} ({after})", guest.kernel.release, fault.0, fault.1);
-            }
-            told = found.len();
+        out.extend_from_slice(bytes);
+        let found = verdicts(&String::from_utf8_lossy(&out));
+        let answers = part.iter().filter_map(|fault| Some((fault, found.get(fault)?)));
+        for ((cause, variant), verdict) in answers.skip(told) {
+            let after = seconds(started.elapsed());
+            eprintln!("  {} | {cause} {variant}: {verdict:?} ({after})", guest.kernel.release);
         }
+        told = found.len();
     });
     let mut found = verdicts(&String::from_utf8_lossy(&out));
     if let Err(error) = outcome

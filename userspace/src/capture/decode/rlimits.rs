@@ -22,6 +22,7 @@ const UNLIMITED: u64 = u64::MAX;
 /// The refused call.
 pub(super) struct Call<'a> {
     name: &'a str,
+    errno: i32,
     args: &'a [u64],
     pid: u32,
     credentials: Option<Credentials>,
@@ -34,6 +35,7 @@ impl<'a> Call<'a> {
         let memlock = record.readings.iter().find(|raw| raw.kind == READING_LOCKED);
         Self {
             name,
+            errno: record.errno as i32,
             args: &record.args,
             pid: record.pid,
             credentials: credentials(record, trust),
@@ -103,8 +105,9 @@ impl<'a> Call<'a> {
     fn locked(&self, raw: &LimitReading, scope: String) -> Option<Reading> {
         let adds = match self.name {
             "mlock" | "mlock2" => Some(span(self.arg(0), self.arg(1))),
-            "mmap" if self.arg(3) & MAP_LOCKED != 0 => Some(pages(self.arg(1))),
-            // Locked by mlockall(2) for the future, or not at all: then the limit is not asked.
+            // Without the flag mlockall(2) for the future, or a memfd_secret(2), has it locked: nothing else says EAGAIN.
+            "mmap" if self.arg(3) & MAP_LOCKED != 0 || self.errno == libc::EAGAIN => Some(pages(self.arg(1))),
+            // Then the limit is not asked.
             "mmap" | "mmap2" | "mremap" => None,
             _ => return None,
         };

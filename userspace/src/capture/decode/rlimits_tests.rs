@@ -18,6 +18,18 @@ fn of_call(name: &str, args: &[u64], capabilities: u64, raw: &LimitReading) -> O
     Call::new(&record, name, &trust()).reading(raw)
 }
 
+#[test]
+fn what_mlockall_has_locked_for_the_future_needs_no_flag() {
+    let mut record = SyscallFailure::from_bytes(&[0; size_of::<SyscallFailure>()]).unwrap();
+    record.args[..4].copy_from_slice(&[0, 8192, 3, 0]);
+    record.present = PRESENT_CREDENTIALS;
+    let locked = raw(READING_LOCKED, 15, 65_536);
+    let adds = |record: &SyscallFailure| Call::new(record, "mmap", &trust()).reading(&locked).unwrap().adds;
+    assert_eq!(adds(&record), None);
+    record.errno = libc::EAGAIN as u32;
+    assert_eq!(adds(&record), Some(8192));
+}
+
 fn exceeded(name: &str, args: &[u64], raw: &LimitReading) -> Option<bool> {
     of_call(name, args, 0, raw)?.exceeded()
 }

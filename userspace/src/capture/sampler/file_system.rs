@@ -171,7 +171,7 @@ fn writable(fdinfo: &Path) -> Option<()> {
 }
 
 /// Opens a path as the task would, or the folder that would have held it.
-fn resolve(view: &View, task: &Task, dirfd: Option<i32>, path: &str) -> Option<(OwnedFd, bool)> {
+pub(super) fn resolve(view: &View, task: &Task, dirfd: Option<i32>, path: &str) -> Option<(OwnedFd, bool)> {
     let (base, how) = match (path.starts_with('/'), dirfd) {
         (true, _) => (view.proc("root"), ResolveFlag::RESOLVE_IN_ROOT),
         (false, None) => (own(view, task)?.join("cwd"), ResolveFlag::RESOLVE_BENEATH),

@@ -4,7 +4,8 @@ use super::{Look, Sampled, hierarchies};
 use crate::limits::Limit;
 use crate::limits::memory::{HUGE_PAGES, HUGETLB_MAX, HUGETLB_RSVD};
 use crate::limits::read::Root;
-use crate::model::{Errno, Failure, FailureKind, Reading, Taken};
+use crate::model::{Errno, Fact, Failure, FailureKind, Reading, State, Taken};
+use nix::sys::statfs::statfs;
 use std::fs;
 use std::path::Path;
 
@@ -17,12 +18,18 @@ pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
     let flags = failure.number_arg("flags").unwrap_or(0);
     let mapped = matches!(look.call, "mmap" | "mmap2") && flags & MAP_HUGETLB != 0;
     let segment = look.call == "shmget" && failure.number_arg("shmflg").is_some_and(|f| f & 0o4000 != 0);
-    if look.errno != Errno::ENOMEM || !(mapped || segment) {
+    if look.errno != Errno::ENOMEM || !(mapped || segment || matches!(look.call, "mmap" | "mmap2")) {
         return;
     }
-    let size = match flags >> SIZE_SHIFT & 0x3f {
-        0 => default_size(look).unwrap_or(2 << 20),
-        log => 1 << log,
+    // A file of a hugetlbfs, or a memfd of huge pages, needs no flag.
+    let file = if mapped { None } else { mount(look, failure, out) };
+    if !(mapped || segment || file.is_some()) {
+        return;
+    }
+    let size = match (file, flags >> SIZE_SHIFT & 0x3f) {
+        (Some(size), _) => size,
+        (None, 0) => default_size(look).unwrap_or(2 << 20),
+        (None, log) => 1 << log,
     };
     let pages =
         failure.number_arg("length").or(failure.number_arg("size")).unwrap_or(0).div_ceil(size).max(1);
@@ -33,6 +40,30 @@ pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
     for folder in nearest.iter().flat_map(|at| at.ancestors().take(LEVELS)) {
         out.readings.extend(cgroup(folder, size, pages, taken));
     }
+}
+
+/// `HUGETLBFS_MAGIC` (linux/magic.h).
+const HUGETLBFS: i64 = 0x9584_58f6;
+
+/// The page size of the hugetlbfs that the descriptor's file lies on, with what a `size=` of its mount leaves.
+fn mount(look: &Look<'_>, failure: &Failure, out: &mut Sampled) -> Option<u64> {
+    let fd = failure.number_arg("fd").map(|raw| raw as u32 as i32).filter(|fd| *fd >= 0)?;
+    let link = look.root.join(format!("proc/{}/fd/{fd}", failure.task.tid));
+    let found = statfs(&link).ok()?;
+    if found.filesystem_type().0 != HUGETLBFS {
+        return None;
+    }
+    let mut add = |name: &str, value: String| {
+        let (of, source) = ("the descriptor's file".into(), link.display().to_string());
+        let after_ns = look.after(failure);
+        out.facts.push(Fact::State(State { name: name.into(), of, value, source, after_ns }));
+    };
+    add("hugetlbfs", fs::read_link(&link).ok()?.display().to_string());
+    // Without a limit it shows zeros or minus one (`hugetlbfs_statfs()`, fs/hugetlbfs/inode.c).
+    if (1..u64::MAX >> 1).contains(&found.blocks()) {
+        add("hugetlbfs pages", format!("{} {}", found.blocks_free(), found.blocks()));
+    }
+    u64::try_from(found.block_size()).ok().filter(|size| *size > 0)
 }
 
 /// The same when a page that was mapped could not be had: the address lies in a mapping of huge pages, and the cgroup's

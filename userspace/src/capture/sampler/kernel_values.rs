@@ -92,6 +92,31 @@ pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
         usage(look, failure, out, &descriptors::PTY_MAX);
     }
     watchers(look, failure, out);
+    pipe(look, failure, out);
+}
+
+/// The size that a pipe was to have, where the probe did not see the variable it was held against.
+fn pipe(look: &Look<'_>, failure: &Failure, out: &mut Sampled) {
+    let limit = &descriptors::PIPE_MAX_SIZE;
+    let resized = look.call == "fcntl" && look.errno.0 == EPERM && failure.number_arg("op") == Some(1031);
+    if !resized || failure.readings.iter().any(|r| r.limit == limit.id && r.ceiling.is_some()) {
+        return;
+    }
+    let Some(wanted) = failure.number_arg("arg").and_then(|size| size.max(4096).checked_next_power_of_two())
+    else {
+        return;
+    };
+    out.readings.push(Reading {
+        limit: limit.id.into(),
+        scope: String::new(),
+        ceiling: look.root.ceiling(limit).ok(),
+        usage: Some(0),
+        adds: Some(wanted),
+        hits: None,
+        unit: limit.unit.into(),
+        taken: Taken::After { ns: look.after(failure) },
+        source: limit.path(),
+    });
 }
 
 /// A sysctl as a state, unless the probe has read the variable behind it.

@@ -14,7 +14,7 @@ pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
     let object = objects::of(failure);
     let place = object.and_then(|o| file_system::of(&look.view, failure, &o, look.after(failure)));
     let found = match &place {
-        Some(place) if look.call != "mount" => of_object(place),
+        Some(place) if look.call != "mount" => of_object(place, failure.number_arg("count").unwrap_or(0)),
         _ => suspects(&look.view, failure),
     };
     out.suspects.extend(found);
@@ -55,8 +55,9 @@ fn suspects(view: &View, failure: &Failure) -> Vec<Suspect> {
     out
 }
 
-/// The same two suspects for an object that was found through the task itself.
-fn of_object(place: &FileSystem) -> Vec<Suspect> {
+/// The same two suspects for an object that was found through the task itself. With room for less than the bytes that were
+/// to be written the disk is neither convicted nor cleared.
+fn of_object(place: &FileSystem, count: u64) -> Vec<Suspect> {
     let usable = place.blocks_free.saturating_sub(place.reserved.unwrap_or(0));
     let limits = [
         ("blocks", "disk", place.blocks, usable, bytes(usable * place.block_size)),
@@ -69,7 +70,13 @@ fn of_object(place: &FileSystem) -> Vec<Suspect> {
             0 => "not limited".into(),
             _ => format!("{} % used, {words} free", percent(total.saturating_sub(free), total)),
         },
-        guilty: Some(total > 0 && free < if id == "blocks" { place.needs } else { 1 }),
+        guilty: match id {
+            "blocks" if total > 0 && free >= place.needs && free.saturating_mul(place.block_size) < count => {
+                None
+            }
+            "blocks" => Some(total > 0 && free < place.needs),
+            _ => Some(total > 0 && free == 0),
+        },
     };
     limits.map(row).into()
 }

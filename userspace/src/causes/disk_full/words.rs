@@ -75,7 +75,7 @@ pub(super) fn evidence(place: &FileSystem, short: Short) -> Vec<String> {
         ),
     });
     if place.needs > 1 {
-        lines.push(format!("this call needs {} blocks at least", place.needs));
+        lines.push(format!("this call needs {} blocks", place.needs));
     }
     if !place.options.is_empty() {
         lines.push(format!("mounted with {}", place.options));

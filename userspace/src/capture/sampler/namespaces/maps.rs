@@ -51,7 +51,7 @@ fn time(look: &Look<'_>, place: &Path, notes: &mut Notes) {
         notes.add("uptime", "the machine", seconds, "/proc/uptime");
     }
     let Some(number) = links::inode(&place.join("ns/time_for_children")) else { return };
-    notes.add("target ns/time_for_children", &of, number.to_string(), &format!("{of}/ns/time_for_children"));
+    notes.add("target ns/time_for_children", &of, number.to_string(), format!("{of}/ns/time_for_children"));
     let processes = fs::read_dir(look.root.join("proc")).into_iter().flatten().flatten();
     let inside =
         processes.map(|entry| entry.path()).find(|at| links::inode(&at.join("ns/time")) == Some(number));

@@ -152,7 +152,10 @@ impl Pipeline {
             engine: EngineLog::open(&spec.engine_root),
             engines: Engines::default(),
             index: Index::default(),
-            correlator: Correlator::new(host.clone(), source),
+            correlator: match spec.tree {
+                Some(_) => Correlator::new(host.clone(), source).patient(),
+                None => Correlator::new(host.clone(), source),
+            },
             host,
             tree: spec.tree.is_some(),
             beside,

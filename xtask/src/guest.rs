@@ -38,6 +38,8 @@ pub(crate) struct Guest {
     pub(crate) files: Vec<GuestFile>,
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) cgroups: Cgroups,
+    /// systemd, which is then among the files, becomes process 1 before the job runs.
+    pub(crate) systemd: bool,
     pub(crate) memory_mib: u32,
     /// Counted from the start of QEMU; a guest that is not done by then is killed.
     pub(crate) deadline: Duration,
@@ -64,6 +66,7 @@ impl Guest {
             files: Vec::new(),
             environment: Vec::new(),
             cgroups: Cgroups::default(),
+            systemd: false,
             memory_mib: 1536,
             deadline: Duration::from_secs(300),
             silence: None,
@@ -80,7 +83,7 @@ impl Guest {
         let started = Instant::now();
         let scratch = cache.scratch()?;
         let folder = scratch.path();
-        let job = job(self.cgroups, &self.environment, argv);
+        let job = job(self, argv);
         let contents =
             Contents { busybox: &cache.busybox(), kernel: &self.kernel, job: &job, files: &self.files };
         initramfs::write(&folder.join("initrd"), &contents)?;
@@ -180,10 +183,11 @@ impl Follower {
 }
 
 /// What the guest's init reads: how to mount cgroups, the environment, the words to run.
-fn job(cgroups: Cgroups, environment: &[(String, String)], argv: &[String]) -> String {
-    let layout = if cgroups == Cgroups::V1 { "v1" } else { "v2" };
-    let mut text = format!("cgroup={layout}\n");
-    for (name, value) in environment {
+fn job(guest: &Guest, argv: &[String]) -> String {
+    let layout = if guest.cgroups == Cgroups::V1 { "v1" } else { "v2" };
+    let manager = if guest.systemd { "systemd" } else { "none" };
+    let mut text = format!("cgroup={layout}\nmanager={manager}\n");
+    for (name, value) in &guest.environment {
         text += &format!("export {name}={}\n", quote(value));
     }
     let words: Vec<String> = argv.iter().map(|word| quote(word)).collect();
@@ -217,7 +221,10 @@ mod tests {
     #[test]
     fn the_job_survives_any_word() {
         let argv = ["sh", "-c", "echo 'a b' $x"].map(str::to_owned);
-        let text = job(Cgroups::V1, &[("A".to_owned(), "it's".to_owned())], &argv);
+        let kernel =
+            Kernel { series: "0".into(), release: "0".into(), image: "k".into(), modules: "m".into() };
+        let environment = vec![("A".to_owned(), "it's".to_owned())];
+        let text = job(&Guest { cgroups: Cgroups::V1, environment, ..Guest::new(kernel) }, &argv);
         let script = format!("{text}printf '%s|' \"$cgroup\" \"$A\" \"$@\"");
         let output = Command::new("sh").args(["-c", &script]).output().unwrap();
         assert_eq!(String::from_utf8(output.stdout).unwrap(), "v1|it's|sh|-c|echo 'a b' $x|");

@@ -21,6 +21,7 @@ mod initramfs;
 mod kernel_modules;
 mod kernels;
 mod progress;
+mod service;
 mod setup;
 mod shell;
 mod test;
@@ -54,6 +55,8 @@ enum Verb {
     Faults(faults::Options),
     /// Let every engine meet every limit on this machine, and write the table of docs/accuracy.md
     Engines(engines::Options),
+    /// Install diag as a service of a real systemd, in a guest, and see it through restarts, an upgrade and a kill
+    Service(service::Options),
     /// Measure what watching costs, beside other tools
     Bench(bench::Options),
     /// What the bench measures
@@ -84,6 +87,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Vm(options) => vm::run(&options),
         Verb::Faults(options) => faults::run(&options),
         Verb::Engines(options) => engines::run(&options),
+        Verb::Service(options) => service::run(&options),
         Verb::Bench(options) => bench::run(&options),
         Verb::BenchLoops(options) => bench::loops::run(&options).map(|()| ExitCode::SUCCESS),
     }

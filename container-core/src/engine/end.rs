@@ -127,14 +127,14 @@ impl Engine {
         // Whoever sweeps meanwhile sees that it is being done.
         let held = Lock::try_folder(&gone).map_err(refused("openat", &gone))?;
         let keep: Vec<RawFd> = held.iter().map(|lock| lock.as_fd().as_raw_fd()).collect();
-        let spawned = detach::spawn(&keep, |_| {
+        let left = detach::leave_to_child(&keep, || {
             if let Err(error) = delete(&gone) {
                 // Nobody is there to be told. What is left is tried again by the next one who lists containers.
                 let _ = self.record(&config.container, EventKind::StepFailed { error, cleanup: Vec::new() });
             }
         });
-        match spawned {
-            Ok(_) => Ok(()),
+        match left {
+            Ok(()) => Ok(()),
             // No room for another process: then here.
             Err(_) => Ok(delete(&gone)?),
         }

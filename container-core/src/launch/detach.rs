@@ -1,4 +1,4 @@
-//! A process that stays behind: forked twice, so that it is nobody's child and the caller may end.
+//! Processes that stay behind, also when the caller ends.
 //!
 //! The supervisor of a detached container is a copy of the calling program that never executes another one.
 //! glibc keeps its allocator usable in a forked child even when the parent has threads (fork(2), pthread_atfork),
@@ -9,18 +9,19 @@ use std::fs::OpenOptions;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Mutex;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, chdir, fork, pipe2, setsid};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, chdir, fork, pipe2, setsid};
 
 use super::output::above_standard;
 use crate::error::StepError;
 use crate::steps::Step;
 use crate::sys;
 
-/// Run `work` in a process of its own that outlives the caller. It gets the writing end of the pipe whose
+/// Run `work` in a process of its own that outlives the caller, forked twice, so that it is nobody's child. It gets the writing end of the pipe whose
 /// reading end is returned, and keeps open besides it only the descriptors in `keep`.
 pub(crate) fn spawn(keep: &[RawFd], work: impl FnOnce(OwnedFd)) -> Result<OwnedFd, StepError> {
     let failed =
@@ -47,6 +48,35 @@ pub(crate) fn spawn(keep: &[RawFd], work: impl FnOnce(OwnedFd)) -> Result<OwnedF
     }
 }
 
+/// Children that [`leave_to_child`] has left their work to.
+static LEFT: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+/// Run `work` in a child that nobody waits for; it keeps open only the descriptors in `keep`. The caller is most often
+/// about to end, and to be forked twice, as [`spawn`] does it, is to wait for a turn on a processor. A caller that stays
+/// has the child reaped when it leaves work the next time.
+pub(crate) fn leave_to_child(keep: &[RawFd], work: impl FnOnce()) -> Result<(), Errno> {
+    // SAFETY: as in `spawn`.
+    match unsafe { fork() }? {
+        ForkResult::Parent { child } => {
+            // Not to be waited for: a thread may have held it when a supervisor, which is a copy, was forked.
+            if let Ok(mut left) = LEFT.try_lock() {
+                left.push(child);
+                left.retain(|pid| {
+                    matches!(waitpid(*pid, Some(WaitPidFlag::WNOHANG)), Ok(WaitStatus::StillAlive))
+                });
+            }
+            Ok(())
+        }
+        ForkResult::Child => {
+            // Cannot fail for a freshly forked process, which leads no group.
+            let _ = setsid();
+            settle(keep);
+            let outcome = catch_unwind(AssertUnwindSafe(work));
+            sys::exit_now(if outcome.is_ok() { 0 } else { 101 })
+        }
+    }
+}
+
 /// The first child: leave the session, fork the one that stays, end.
 fn become_daemon(keep: &[RawFd], write: OwnedFd, work: impl FnOnce(OwnedFd)) -> ! {
     // Cannot fail for a freshly forked process, which leads no group.
@@ -54,7 +84,7 @@ fn become_daemon(keep: &[RawFd], write: OwnedFd, work: impl FnOnce(OwnedFd)) -> 
     // SAFETY: this process has one thread.
     match unsafe { fork() } {
         Ok(ForkResult::Child) => {
-            settle(keep, &write);
+            settle(&[keep, &[write.as_raw_fd()]].concat());
             // A panic must not unwind into the caller's frames, of which this process has a copy.
             let outcome = catch_unwind(AssertUnwindSafe(|| work(write)));
             sys::exit_now(if outcome.is_ok() { 0 } else { 101 })
@@ -65,12 +95,12 @@ fn become_daemon(keep: &[RawFd], write: OwnedFd, work: impl FnOnce(OwnedFd)) -> 
 }
 
 /// Hold on to nothing of the caller's: signal handlers, working directory, descriptors, terminal.
-fn settle(keep: &[RawFd], write: &OwnedFd) {
+fn settle(keep: &[RawFd]) {
     sys::default_signals();
     sys::ignore_broken_pipes();
     // The working directory would keep a file system busy; that of a daemon is the root.
     let _ = chdir("/");
-    let mut kept: Vec<RawFd> = keep.iter().copied().chain([write.as_raw_fd()]).collect();
+    let mut kept = keep.to_vec();
     kept.retain(|fd| *fd > 2);
     kept.sort_unstable();
     let mut from = 3;

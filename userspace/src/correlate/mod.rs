@@ -84,6 +84,7 @@ pub struct Correlator {
     host: Host,
     /// Where graphs come from; `Err` says why there are none.
     source: Result<GraphSource, String>,
+    graph_wait_ns: u64,
     graphs: Graphs,
     pending: Vec<Pending>,
     open: HashMap<Key, Open>,
@@ -96,12 +97,19 @@ impl Correlator {
         Self {
             host,
             source,
+            graph_wait_ns: GRAPH_WAIT_NS,
             graphs: Graphs::default(),
             pending: vec![],
             open: HashMap::new(),
             loss: Loss::default(),
             cost: None,
         }
+    }
+
+    /// For one command, of which nothing is told before its end: a failure waits for its graph until [`Self::flush`]. A
+    /// runtime in Go leaves more of a trace than an emulated processor reads in half a minute.
+    pub fn patient(self) -> Self {
+        Self { graph_wait_ns: u64::MAX, ..self }
     }
 
     /// A failure that is nobody's incident (its errno is not watched for its own sake) still tells that
@@ -127,7 +135,7 @@ impl Correlator {
         self.make_room();
         self.open.insert(key.clone(), Open { count: 1, last: now, pid: what.failure.task.pid });
         let until = |wanted: bool, wait_ns| if wanted { now.mono_ns.saturating_add(wait_ns) } else { 0 };
-        let graph_until_ns = until(expected.graph && self.source.is_ok(), GRAPH_WAIT_NS);
+        let graph_until_ns = until(expected.graph && self.source.is_ok(), self.graph_wait_ns);
         let step_until_ns = until(expected.step && what.step.is_none(), STEP_WAIT_NS);
         if graph_until_ns.max(step_until_ns) == 0 {
             return Some(self.emit(key, what));

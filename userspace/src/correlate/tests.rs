@@ -76,6 +76,18 @@ fn a_failure_without_graph_comes_out_when_its_time_is_over() {
 }
 
 #[test]
+fn of_a_command_a_graph_is_waited_for_until_the_end() {
+    let mut c = traced().patient();
+    c.failure(attributed(failure(7, 1_000, Errno::ENOSPC)), GRAPH);
+    let late = 1_000 + 3 * GRAPH_WAIT_NS;
+    assert!(c.due(late, 900, no_step).is_empty(), "the reader is behind");
+    c.graph(graph(7, 990, "count_mounts"));
+    assert!(incident(c.due(late, 1_001, no_step)).graph.is_some());
+    c.failure(attributed(failure(8, late, Errno::ENOSPC)), GRAPH);
+    assert!(incident(c.flush(no_step)).graph.is_none(), "as it is");
+}
+
+#[test]
 fn only_calls_that_did_not_fail_are_siblings() {
     let mut c = traced();
     c.graph(graph(7, 100, "attach"));

@@ -96,7 +96,7 @@ fn files(scratch: &Path) -> Result<Vec<GuestFile>> {
 }
 
 /// What the dynamic linker would load (ldd(1)); nothing for a static program.
-pub(super) fn libraries_of(program: &Path) -> Result<BTreeSet<PathBuf>> {
+pub(crate) fn libraries_of(program: &Path) -> Result<BTreeSet<PathBuf>> {
     let Ok(list) = output_of(Command::new("ldd").arg(program)) else { return Ok(BTreeSet::new()) };
     Ok(list.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect())
 }

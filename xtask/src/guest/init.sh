@@ -82,19 +82,27 @@ port() {
 out=$(port out) err=$(port err) end=$(port end)
 
 # 5. Run. Pipes lie between the job and the ports, so that the job does not believe to be on a terminal.
-mkfifo /run/guest.out /run/guest.err
-cat /run/guest.out >"$out" &
-copy_out=$!
-cat /run/guest.err >"$err" &
-copy_err=$!
-cd /root
-"$@" >/run/guest.out 2>/run/guest.err </dev/null
-code=$?
-# Processes left behind by the job may hold the pipes open; what they still say is not waited for.
-tries=0
-while [ "$tries" -lt 30 ] && { kill -0 "$copy_out" || kill -0 "$copy_err"; } 2>/dev/null; do
-	tries=$((tries + 1))
-	sleep 0.1
-done
-echo "ended $code" >"$end"
-poweroff -f
+run() {
+	mkfifo /run/guest.out /run/guest.err
+	cat /run/guest.out >"$out" &
+	copy_out=$!
+	cat /run/guest.err >"$err" &
+	copy_err=$!
+	cd /root
+	"$@" >/run/guest.out 2>/run/guest.err </dev/null
+	code=$?
+	# Processes left behind by the job may hold the pipes open; what they still say is not waited for.
+	tries=0
+	while [ "$tries" -lt 30 ] && { kill -0 "$copy_out" || kill -0 "$copy_err"; } 2>/dev/null; do
+		tries=$((tries + 1))
+		sleep 0.1
+	done
+	echo "ended $code" >"$end"
+	poweroff -f
+}
+if [ "$manager" = systemd ]; then
+	# The job is a child of process 1, whoever that is.
+	run "$@" &
+	exec /lib/systemd/systemd --unit=basic.target
+fi
+run "$@"

@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// How long is waited for what is on its way when the command is over: a tracer's reader that is behind on a busy
 /// machine needs that long, any other milliseconds.
-const MOST_WAIT: Duration = Duration::from_secs(30);
+const MOST_WAIT: Duration = Duration::from_secs(120);
 
 /// How kernel paths are looked at.
 #[derive(Debug, Clone, Copy)]

@@ -47,7 +47,7 @@ NoNewPrivileges=yes
 ProtectSystem=strict
 ReadWritePaths=-{folder} -/sys/kernel/tracing -/sys/kernel/debug/tracing
 ProtectHome=read-only
-PrivateTmp=yes
+# No PrivateTmp: a path of somebody else's call must lead here where it leads there. /tmp is read-only as all is.
 ProtectHostname=yes
 ProtectClock=yes
 ProtectControlGroups=yes

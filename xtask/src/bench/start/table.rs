@@ -140,9 +140,10 @@ From the first instruction of the runtime to its end, for /bin/true of a static 
 crun and runc set up mount, pid, network, ipc, uts and cgroup namespaces, limits of memory, tasks and CPU, docker's default
 capabilities, masked paths and docker's seccomp filter. bwrap and unshare get the same namespaces and nothing else: no limits,
 no filter, and of mounts bwrap /proc and a small /dev, unshare /proc alone, in a root that is there already (`unshare -R`
-is a chroot). diag alone also mounts an overlay, keeps a log and an event log, and removes the container afterwards: on
-ext4 that is seven folders, each with a block of its own, and where the file system is mounted with `discard` and without a
-journal every removed folder waits for the disk. All take turns in every round; the ratios
+is a chroot). diag alone also mounts an overlay, keeps a log and an event log, and removes the container afterwards. Its
+files are deleted by a process that stays behind, in the turn of whoever comes next: on ext4 they are seven folders, each
+with a block of its own, and where the file system is mounted with `discard` and without a journal every removed folder
+waits for the disk. All take turns in every round; the ratios
 are medians over the rounds. The peak is the largest resident size of the runtime's processes.
 
 ";

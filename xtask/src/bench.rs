@@ -7,6 +7,7 @@
 
 mod document;
 mod graph;
+mod idle;
 mod kernel;
 mod latency;
 pub(crate) mod loops;
@@ -48,6 +49,8 @@ enum What {
     Start(start::Options),
     /// Reading recordings of function_graph beside `trace-cmd report`
     Graph(graph::Options),
+    /// What `watch --capture path` costs a machine on which nothing fails, in instructions of a guest
+    Idle(idle::Options),
     /// From a failing system call to the line of `diag watch`: median and 99th percentile
     Latency(latency::Options),
 }
@@ -83,6 +86,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         What::Watch(options) => watch(options),
         What::Start(options) => start::run(options),
         What::Graph(options) => graph::run(options),
+        What::Idle(options) => idle::run(options),
         What::Latency(options) => latency::run(options),
     }
 }

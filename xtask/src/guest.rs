@@ -41,6 +41,9 @@ pub(crate) struct Guest {
     /// systemd, which is then among the files, becomes process 1 before the job runs.
     pub(crate) systemd: bool,
     pub(crate) memory_mib: u32,
+    /// Its clock counts instructions, one a nanosecond, on a single processor: what it measures is the same on every
+    /// machine, however busy.
+    pub(crate) counts_instructions: bool,
     /// Counted from the start of QEMU; a guest that is not done by then is killed.
     pub(crate) deadline: Duration,
     /// The same for one that printed nothing for so long.
@@ -68,6 +71,7 @@ impl Guest {
             cgroups: Cgroups::default(),
             systemd: false,
             memory_mib: 1536,
+            counts_instructions: false,
             deadline: Duration::from_secs(300),
             silence: None,
         }
@@ -124,7 +128,12 @@ impl Guest {
         let memory = self.memory_mib.to_string();
         // One thread for both processors: with one for each, an emulated processor now and then runs a
         // stale copy of code that the other one patches (a tracepoint switched on), and the guest panics.
-        command.args(["-accel", "tcg,thread=single", "-cpu", "max", "-smp", "2", "-m", &memory]);
+        let processors = if self.counts_instructions { "1" } else { "2" };
+        command.args(["-accel", "tcg,thread=single", "-cpu", "max", "-smp", processors, "-m", &memory]);
+        if self.counts_instructions {
+            // A processor that sleeps is woken at once, with the time that it would have slept.
+            command.args(["-icount", "shift=0,sleep=off"]);
+        }
         command.args(["-nodefaults", "-display", "none", "-no-reboot"]);
         command.arg("-kernel").arg(&self.kernel.image).arg("-initrd").arg(folder.join("initrd"));
         // no_timer_check: on a busy machine the emulated timer is late, and the kernel's check of it panics.

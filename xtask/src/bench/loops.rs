@@ -20,6 +20,9 @@ pub(crate) struct Options {
     /// Leave at once: what the fork+exec loop executes
     #[arg(long)]
     nothing: bool,
+    /// The loops of a machine on which nothing fails, by what they take as a whole
+    #[arg(long)]
+    idle: bool,
 }
 
 /// Nanoseconds per call of one loop.
@@ -81,8 +84,40 @@ pub(crate) const LOOPS: [Loop; 5] = [
     },
 ];
 
+/// What a machine does on which nothing fails.
+pub(crate) const IDLE: [Loop; 3] = [
+    Loop {
+        name: "file read",
+        what: "a file opened, a page of it read, and closed",
+        is_judged: true,
+        batches: 20,
+        calls: 500,
+        call: read_file,
+    },
+    Loop {
+        name: "fork+exec",
+        what: "busybox started, executed as `true` and waited for",
+        is_judged: true,
+        batches: 6,
+        calls: 20,
+        call: fork_busybox,
+    },
+    Loop {
+        name: "mount",
+        what: "a tmpfs mounted and unmounted again",
+        is_judged: true,
+        batches: 20,
+        calls: 20,
+        call: mount_tmpfs,
+    },
+];
+
 pub(crate) fn run(options: &Options) -> Result<()> {
     if options.nothing {
+        return Ok(());
+    }
+    if options.idle {
+        IDLE.iter().for_each(|each| println!("{}", whole(each).0));
         return Ok(());
     }
     // Moving between processors costs more than what is measured.
@@ -95,12 +130,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// What [`run`] printed.
-pub(crate) fn parse(printed: &str) -> Result<Vec<Sample>> {
+/// What [`run`] printed of so many loops.
+pub(crate) fn parse(printed: &str, loops: &[Loop]) -> Result<Vec<Sample>> {
     let samples: Result<Vec<_>, _> = printed.lines().map(|line| line.trim().parse().map(Sample)).collect();
     let samples = samples.with_context(|| format!("the loops printed {printed:?}"))?;
-    anyhow::ensure!(samples.len() == LOOPS.len(), "the loops printed {printed:?}");
+    anyhow::ensure!(samples.len() == loops.len(), "the loops printed {printed:?}");
     Ok(samples)
+}
+
+/// All calls together, and with them whatever else the processor did meanwhile: there the clock counts instructions.
+fn whole(each: &Loop) -> Sample {
+    (0..each.calls).for_each(|_| (each.call)());
+    let (started, calls) = (Instant::now(), each.calls * each.batches as u32);
+    (0..calls).for_each(|_| (each.call)());
+    Sample(started.elapsed().as_nanos() as f64 / f64::from(calls))
 }
 
 fn batches(each: &Loop) -> Sample {
@@ -144,6 +187,22 @@ fn refused_mount() {
     black_box(unsafe { libc::mount(none, at, c"tmpfs".as_ptr(), 0, std::ptr::null()) });
 }
 
+fn read_file() {
+    use std::io::Read;
+    let mut page = [0_u8; 4096];
+    black_box(std::fs::File::open("/bin/busybox").and_then(|mut file| file.read(&mut page)).ok());
+}
+
+fn fork_busybox() {
+    let _ = black_box(Command::new("/bin/busybox").arg("true").stdin(Stdio::null()).status());
+}
+
+fn mount_tmpfs() {
+    let (none, at) = (c"none".as_ptr(), c"/mnt".as_ptr());
+    // SAFETY: the strings are NUL-terminated; what is mounted is unmounted again.
+    black_box(unsafe { (libc::mount(none, at, c"tmpfs".as_ptr(), 0, std::ptr::null()), libc::umount(at)) });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,8 +215,8 @@ mod tests {
 
     #[test]
     fn one_number_for_each_loop() {
-        assert_eq!(parse("1\n2.5\n3\n4\n5\n").unwrap()[1], Sample(2.5));
-        assert!(parse("1\n").is_err());
-        assert!(parse("x\n").is_err());
+        assert_eq!(parse("1\n2.5\n3\n4\n5\n", &LOOPS).unwrap()[1], Sample(2.5));
+        assert!(parse("1\n", &LOOPS).is_err());
+        assert!(parse("x\n", &LOOPS).is_err());
     }
 }

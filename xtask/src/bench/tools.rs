@@ -1,6 +1,6 @@
 //! The variants: each is started, waited for until it watches, and ended again.
 
-use super::loops::{self, VERB};
+use super::loops::{self, LOOPS, VERB};
 use super::{Turn, kernel};
 use crate::guest::die_with_parent;
 use crate::shell::{display, find_program, output_of};
@@ -122,7 +122,7 @@ impl Tool {
         let (watched, after) = (started.elapsed(), running.as_ref().and_then(Running::cpu));
         let cpu = before.zip(after).map(|(before, after)| (after - before) / watched.as_secs_f64());
         let turn = Turn {
-            samples: loops::parse(&printed)?,
+            samples: loops::parse(&printed, &LOOPS)?,
             cpu,
             peak_kib: running.as_ref().and_then(Running::peak_kib),
         };

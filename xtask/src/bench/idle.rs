@@ -59,7 +59,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode> {
         None => artifacts::release_diag()?.path,
     };
     let files = files(&diag, scratch.path())?;
-    let (mut text, mut met) = (head(options.rounds), true);
+    let (mut text, mut met) = (head(options.rounds, options.diag.is_some()), true);
     for kernel in vm::kernels_of(&cache, &options.kernels)? {
         let release = kernel.release.clone();
         let measured = measure(&cache, kernel, &files, options.rounds)?;
@@ -128,13 +128,20 @@ fn parse(printed: &str) -> Result<Vec<Rounds>> {
     Ok(found)
 }
 
-fn head(rounds: u32) -> String {
+fn head(rounds: u32, given: bool) -> String {
+    let build = match given {
+        true => "not the release build but one that was given (`--diag`)",
+        false => "the release build",
+    };
     format!(
         "## What watching costs where nothing fails\n\n\
          Written by `cargo xtask bench idle`; run it on your machine.\n\n\
-         Instructions per turn of a loop, counted by QEMU (`-icount shift=0`, one emulated processor), so that neither the \
-         machine nor its load matters. All that the processor does meanwhile is among them, diag's own process, too. Nothing \
-         is stepped down (`--budget 100`). Medians of {rounds} rounds, in which all take turns; ratios within the round.\n"
+         Instructions per turn of a loop, counted by QEMU (`-icount shift=0`, one emulated processor), so that neither the\n\
+         machine nor its load matters. All that the processor does meanwhile is among them: diag's own process, which reads\n\
+         and parses what is traced, and what the kernel puts off. The mount loop does nothing but what `--capture path`\n\
+         traces; under the default budget diag would step down there after half a minute, here nothing is stepped down\n\
+         (`--budget 100`). Medians of {rounds} rounds, in which all take turns; ratios within the round. The diag measured\n\
+         was {build}.\n"
     )
 }
 

@@ -37,6 +37,7 @@ watches_anew() { [ "$(property diag-watch MainPID)" != "$1" ] && systemctl is-ac
 soon systemctl show --property Version || exit 2
 unconfined=
 [ -d /sys/kernel/security/apparmor ] && unconfined='--security-opt apparmor=unconfined'
+ln -sfn ../run /var/run
 mkdir -p /etc/systemd/system/docker.service.d /etc/systemd/system/docker.socket.d /etc/systemd/system/diag-watch.service.d
 # There is no journald here.
 printf '[Service]\nStandardOutput=append:/watch\nStandardError=append:/watch\n' >/etc/systemd/system/diag-watch.service.d/guest.conf

@@ -23,23 +23,10 @@ const DEADLINE: Duration = Duration::from_secs(40 * 60);
 const STORY: &str = include_str!("service/story.sh");
 
 /// systemd and what belongs to it, where it expects them.
-const SYSTEMD: [&str; 5] = [
-    "/lib/systemd/systemd",
-    "/lib/systemd/systemd-journald",
-    "/usr/bin/systemctl",
-    "/usr/bin/systemd-analyze",
-    "/usr/bin/journalctl",
-];
+const SYSTEMD: [&str; 3] = ["/lib/systemd/systemd", "/usr/bin/systemctl", "/usr/bin/systemd-analyze"];
 
 /// Besides all targets.
-const UNITS: [&str; 6] = [
-    "systemd-journald.service",
-    "systemd-journald.socket",
-    "systemd-journald-dev-log.socket",
-    "docker.service",
-    "docker.socket",
-    "containerd.service",
-];
+const UNITS: [&str; 3] = ["docker.service", "docker.socket", "containerd.service"];
 const UNIT_FOLDER: &str = "/lib/systemd/system";
 
 const ENGINE: [&str; 6] = ["dockerd", "docker", "containerd", "containerd-shim-runc-v2", "ctr", "runc"];

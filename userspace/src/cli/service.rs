@@ -5,6 +5,7 @@ mod unit;
 use super::{Global, outcome, outcome::Outcome};
 use anyhow::{Context, bail};
 use clap::Subcommand;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -52,6 +53,14 @@ fn text(global: &Global) -> anyhow::Result<String> {
 
 fn install(file: &Path, global: &Global) -> anyhow::Result<Outcome> {
     let text = text(global)?;
+    // The unit may write there and nowhere else, and a folder that is missing when it starts is not made writable.
+    if let Some(folder) = global.journal.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+    }
     let part = file.with_extension("service.part");
     std::fs::write(&part, text)
         .and_then(|()| std::fs::rename(&part, file))

@@ -37,7 +37,10 @@ watches_anew() { [ "$(property diag-watch MainPID)" != "$1" ] && systemctl is-ac
 soon systemctl show --property Version || exit 2
 unconfined=
 [ -d /sys/kernel/security/apparmor ] && unconfined='--security-opt apparmor=unconfined'
-mkdir -p /etc/systemd/system/docker.service.d /etc/systemd/system/docker.socket.d
+ln -sfn ../run /var/run
+mkdir -p /etc/systemd/system/docker.service.d /etc/systemd/system/docker.socket.d /etc/systemd/system/diag-watch.service.d
+# There is no journald here.
+printf '[Service]\nStandardOutput=append:/watch\nStandardError=append:/watch\n' >/etc/systemd/system/diag-watch.service.d/guest.conf
 cat >/etc/systemd/system/docker.service.d/guest.conf <<-END
 	[Service]
 	ExecStart=
@@ -47,6 +50,12 @@ printf '[Socket]\nSocketGroup=root\n' >/etc/systemd/system/docker.socket.d/guest
 systemctl daemon-reload
 
 check 'diag service install starts it' diag service install
+if [ "$failed" = 1 ]; then
+	# Nothing of the rest can be.
+	systemctl status --no-pager diag-watch
+	tail -n 60 /watch
+	exit 1
+fi
 check 'diag service status says that it runs' diag service status
 systemctl stop diag-watch
 check 'engine and watch are started together' systemctl start docker diag-watch
@@ -88,5 +97,5 @@ docker rm -f storm >/dev/null 2>&1
 systemd-analyze security --no-pager diag-watch 2>/dev/null | tail -n 1 | sed 's/^[^O]*/        /'
 check 'diag service remove takes it away' diag service remove
 check 'and nothing of it runs' [ "$(property diag-watch ActiveState)" = inactive ]
-[ "$failed" = 0 ] || journalctl --no-pager --unit diag-watch | tail -n 60
+[ "$failed" = 0 ] || tail -n 60 /watch
 exit "$failed"

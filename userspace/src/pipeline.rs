@@ -7,6 +7,7 @@ mod beside;
 mod budget;
 mod owners;
 mod paths;
+mod searches;
 mod successes;
 mod telling;
 

@@ -2,7 +2,7 @@
 
 use super::case::rights::{object, refused, seccomp_stands};
 use super::{Case, Cause, Fault, Proof, Rival};
-use crate::model::{Confidence, Knob, KnobKind, ObjectKind, Remedy};
+use crate::model::{Confidence, Knob, KnobKind, ObjectKind, Remedy, State};
 
 pub(super) static CAUSE: Cause = Cause {
     slug: "exec-not-found",
@@ -37,10 +37,10 @@ const LOADERS: &[&str] =
 
 fn explain(case: &Case<'_>) -> Option<Proof> {
     refused(case, &["execve", "execveat"], &[libc::ENOENT, libc::ENOTDIR])?;
-    let Some(object) = object(case) else { return by_path(case) };
-    if object.became.is_some() {
+    if case.state(State::RAN_INSTEAD).is_some() {
         return None;
     }
+    let Some(object) = object(case) else { return by_path(case) };
     let path = &object.path;
     let sentence = match object.kind {
         ObjectKind::Absent => format!("There is no {path} in its root folder."),
@@ -103,7 +103,7 @@ fn remedy(_: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::causes::case::testing::{file, judge_with, with_object};
+    use crate::causes::case::testing::{file, judge_with, ran_instead, with_object};
     use crate::model::{Errno, PathObject};
 
     #[test]
@@ -133,9 +133,10 @@ mod tests {
             assert_eq!(judge_with(&CAUSE, &incident).unwrap().confidence, Confidence::Proven);
         }
         assert_eq!(judge_with(&CAUSE, &with_object("execve", Errno::ENOENT, file("/app/run", 0o755))), None);
-        let searched =
-            PathObject { kind: ObjectKind::Absent, became: Some("run".into()), ..file("/sbin/run", 0o755) };
-        assert_eq!(judge_with(&CAUSE, &with_object("execve", Errno::ENOENT, searched)), None);
+        let absent = PathObject { kind: ObjectKind::Absent, ..file("/sbin/run", 0o755) };
+        let mut searched = with_object("execve", Errno::ENOENT, absent);
+        searched.facts.push(ran_instead("run"));
+        assert_eq!(judge_with(&CAUSE, &searched), None);
         let open =
             with_object("openat", Errno::ENOENT, PathObject { kind: ObjectKind::Absent, ..file("/x", 0) });
         assert_eq!(judge_with(&CAUSE, &open), None);

@@ -126,7 +126,7 @@ mod tests {
     use super::*;
     use crate::model::{
         Abi, Arg, ArgValue, Fact, Failure, Finding, Host, Incident, Killer, Knob, KnobKind, Loss, Netlink,
-        ObjectKind, PathObject, Stamp, Task,
+        Stamp, State, Task,
     };
 
     fn failed(syscall: &str, errno: i32, start_ns: u64, at: u64) -> Explained {
@@ -347,21 +347,13 @@ mod tests {
     fn a_program_that_was_found_elsewhere_was_only_looked_for() {
         let mut searched = failed("execve", libc::ENOENT, 1, 1);
         assert!(!is_noise(&searched));
-        searched.incident.facts.push(Fact::PathObject(Box::new(PathObject {
-            role: "pathname".into(),
-            path: "/sbin/sh".into(),
-            kind: ObjectKind::Absent,
-            own: None,
-            folders: vec![],
-            mount: None,
-            head: None,
-            device: None,
-            running: vec![],
-            writing: vec![],
-            became: Some("sh".into()),
-            whole: None,
+        searched.incident.facts.push(Fact::State(State {
+            name: State::RAN_INSTEAD.into(),
+            of: String::new(),
+            value: "sh".into(),
+            source: String::new(),
             after_ns: 0,
-        })));
+        }));
         assert!(is_noise(&searched));
     }
 

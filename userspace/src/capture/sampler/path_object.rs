@@ -53,20 +53,8 @@ fn find(look: &Look<'_>, failure: &Failure, named: &Named, after_ns: u64) -> Opt
     if exec && object.kind == ObjectKind::Regular {
         object.head = Some(head::read(&reach, &look.view, &failure.task));
     }
-    if exec {
-        object.became = became(look, failure);
-    }
     if look.errno == Errno(libc::ETXTBSY) {
         (object.running, object.writing) = busy::holders(look.root, &reach, failure.task.pid);
     }
     Some(object)
-}
-
-/// Another program in the same process, so soon after: it found what it looked for elsewhere (execvp(3)). What ends
-/// instead, or says so first, still has its old name.
-fn became(look: &Look<'_>, failure: &Failure) -> Option<String> {
-    let task = &failure.task;
-    let comm = std::fs::read_to_string(look.root.join(format!("proc/{}/comm", task.tid))).ok()?;
-    let now = comm.trim_end_matches('\n');
-    (!task.comm.is_empty() && now != task.comm).then(|| now.to_owned())
 }

@@ -64,6 +64,7 @@ enum News {
     /// Another program took the process over: nothing of the old one is left.
     Executed {
         pid: u32,
+        program: String,
     },
 }
 
@@ -75,6 +76,8 @@ pub struct Recorded {
     waiting: VecDeque<(u64, News)>,
     maps: HashMap<u32, Pieces>,
     order: VecDeque<u32>,
+    /// What each process executed last, and when.
+    programs: HashMap<u32, (u64, String)>,
 }
 
 impl Recorded {
@@ -105,12 +108,25 @@ impl Recorded {
         Ok(())
     }
 
+    /// The name of the program that a process has begun to run after an instant.
+    pub fn ran_after(&mut self, pid: u32, at_ns: u64) -> Option<&str> {
+        self.take();
+        self.programs.get(&pid).filter(|(time, _)| *time > at_ns).map(|(_, program)| program.as_str())
+    }
+
     /// Takes over what the kernel told; to be called often enough that the rings do not overflow.
     pub fn take(&mut self) {
         let waiting = &mut self.waiting;
         let before = waiting.len();
         for rings in &mut self.rings {
             rings.drain(&mut |event| waiting.extend(news(event)));
+        }
+        for (time, told) in waiting.iter().skip(before) {
+            if let News::Executed { pid, program } = told
+                && (self.programs.len() < MOST_PROCESSES || self.programs.contains_key(pid))
+            {
+                self.programs.insert(*pid, (*time, program.clone()));
+            }
         }
         if waiting.len() > before {
             waiting.make_contiguous().sort_by_key(|(time, _)| *time);
@@ -132,7 +148,7 @@ impl Recorded {
     fn next(&mut self) {
         match self.waiting.pop_front() {
             Some((_, News::Mapped { pid, start, piece })) => put(self.process(pid), start, piece),
-            Some((_, News::Executed { pid })) => self.process(pid).clear(),
+            Some((_, News::Executed { pid, .. })) => self.process(pid).clear(),
             Some((_, News::Forked { pid, parent })) => {
                 let inherited = self.maps.get(&parent).cloned().unwrap_or_default();
                 *self.process(pid) = inherited;
@@ -168,26 +184,32 @@ fn news(event: &Event<'_>) -> Option<(u64, News)> {
     let first = event.word(1);
     let (low, high) = (first as u32, (first >> 32) as u32);
     let news = match event.kind {
-        PERF_RECORD_COMM if event.misc & PERF_RECORD_MISC_COMM_EXEC != 0 => News::Executed { pid: low },
+        // pid, tid, comm
+        PERF_RECORD_COMM if event.misc & PERF_RECORD_MISC_COMM_EXEC != 0 => {
+            News::Executed { pid: low, program: text(event, 2, words.checked_sub(3)?) }
+        }
         // pid, ppid: a thread has the same of both.
         PERF_RECORD_FORK if low != high => News::Forked { pid: low, parent: high },
         // pid, tid, addr, len, pgoff, maj, min, ino, ino_generation, prot, flags, filename
         PERF_RECORD_MMAP2 => {
             let (start, length) = (event.word(2), event.word(3));
-            let path_words = words.checked_sub(10)?.min(MOST_PATH_WORDS);
-            let bytes: Vec<u8> = (0..path_words).flat_map(|at| event.word(9 + at).to_le_bytes()).collect();
-            let path = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
             let piece = Piece {
                 end: start.saturating_add(length),
                 offset: event.word(4),
                 inode: event.word(6),
-                path: String::from_utf8_lossy(path).into_owned(),
+                path: text(event, 9, words.checked_sub(10)?.min(MOST_PATH_WORDS)),
             };
             News::Mapped { pid: low, start, piece }
         }
         _ => return None,
     };
     Some((time, news))
+}
+
+/// A text that begins at a word and ends with a zero.
+fn text(event: &Event<'_>, first: u64, words: u64) -> String {
+    let bytes: Vec<u8> = (0..words).flat_map(|at| event.word(first + at).to_le_bytes()).collect();
+    String::from_utf8_lossy(bytes.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned()
 }
 
 #[cfg(test)]
@@ -205,7 +227,7 @@ mod tests {
         recorded.waiting.extend([
             (10, mapped(1, "/bin/sh")),
             (20, News::Forked { pid: 2, parent: 1 }),
-            (30, News::Executed { pid: 2 }),
+            (30, News::Executed { pid: 2, program: "mount".into() }),
             (40, mapped(2, "/bin/mount")),
         ]);
         let path = |recorded: &mut Recorded, pid, at| {

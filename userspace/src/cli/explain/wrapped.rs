@@ -70,6 +70,7 @@ pub(super) fn run(
         };
         events.extend(pipeline.finish(MOST_WAIT).await.context("reading from the kernel failed")?);
         let mut incidents = fold(events);
+        pipeline.tell_searches(&mut incidents);
         if wanted.differences || !pipeline.host().capture.returns.is_yes() {
             pipeline.compare(&mut incidents).await;
         }

@@ -1,7 +1,7 @@
 //! Where an incident stands among the others of its answer: a cause of the failure, or something that was handled,
 //! asked, or done in consequence.
 
-use crate::model::{Confidence, Errno, Explained, Fact, FailureKind, Killer, ObjectKind};
+use crate::model::{Confidence, Errno, Explained, Fact, FailureKind, Killer, ObjectKind, State};
 
 /// The better, the further down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,8 +82,8 @@ fn errno(e: &Explained) -> Option<Errno> {
 
 /// A program that was looked for elsewhere next, and found: the same process was seen to run it.
 pub(super) fn was_found_elsewhere(e: &Explained) -> bool {
-    let became = |fact: &Fact| matches!(fact, Fact::PathObject(object) if object.became.is_some());
-    is_exec(e) && errno(e) == Some(Errno::ENOENT) && e.incident.facts.iter().any(became)
+    let ran = |fact: &Fact| matches!(fact, Fact::State(state) if state.name == State::RAN_INSTEAD);
+    is_exec(e) && errno(e) == Some(Errno::ENOENT) && e.incident.facts.iter().any(ran)
 }
 
 /// What lay at the path of a program that could not be started with ENOENT; taken for absent where nobody looked.

@@ -95,9 +95,6 @@ pub struct PathObject {
     /// Processes that run it, or that have it open for writing, by number and name.
     pub running: Vec<String>,
     pub writing: Vec<String>,
-    /// The program that the same process runs instead by now: it went on searching, along PATH as a rule.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub became: Option<String>,
     /// All of the way there as the task sees it, links followed: `/proc/sys/vm/overcommit_memory`.
     pub whole: Option<String>,
     pub after_ns: u64,

@@ -17,3 +17,8 @@ pub struct State {
     pub source: String,
     pub after_ns: u64,
 }
+
+impl State {
+    /// Of a program that was not found: what the same process ran next, because it looked elsewhere too (execvp(3)).
+    pub const RAN_INSTEAD: &str = "ran instead";
+}

@@ -93,7 +93,6 @@ impl Reach {
             device,
             running: Vec::new(),
             writing: Vec::new(),
-            became: None,
             whole: self.whole.clone().filter(|_| !gone),
             after_ns,
         }

@@ -97,6 +97,13 @@ pub struct Pipeline {
     started_ns: u64,
 }
 
+/// A failure with what only the moment after it can tell.
+struct Looked {
+    failure: Failure,
+    code: Option<user_stack::Seen>,
+    sampled: sampler::Sampled,
+}
+
 impl Pipeline {
     /// Loads and arms everything this kernel allows. What it refuses is kept as a reason in [`Host`].
     pub fn start(spec: &Spec) -> Result<Self, CaptureError> {
@@ -204,11 +211,13 @@ impl Pipeline {
         // Identities first: the engine writes them before the failures they explain.
         self.engine_events(&mut out);
         self.look_for_clients();
+        let mut looked = Vec::new();
         for observation in self.watch.drain() {
             if let Observation::Failure(failure) = observation {
-                self.failure(failure, &mut out);
+                looked.extend(self.look(failure));
             }
         }
+        looked.into_iter().for_each(|looked| self.take_in(looked, &mut out));
         for step in self.index.overdue(clock::mono_ns()) {
             self.failure(engine::failure_of(&step), &mut out);
         }
@@ -221,6 +230,10 @@ impl Pipeline {
             }
         }
         let now = clock::now();
+        if self.correlator.is_waiting() {
+            // Looking at failures may have taken longer than they wait for their engine's word: it may be there by now.
+            self.engine_events(&mut out);
+        }
         for observation in self.watch.repeated() {
             if let Observation::Repeated { pid, syscall, errno, count, .. } = observation {
                 out.extend(self.correlator.repeated(pid, &syscall, errno, count, now).map(Event::Story));
@@ -302,25 +315,38 @@ impl Pipeline {
         }
     }
 
-    fn failure(&mut self, mut failure: Failure, out: &mut Vec<Event>) {
+    fn failure(&mut self, failure: Failure, out: &mut Vec<Event>) {
+        if let Some(looked) = self.look(failure) {
+            self.take_in(looked, out);
+        }
+    }
+
+    /// Reads what may be gone the next moment, and nothing else: behind this failure others wait for the same.
+    fn look(&mut self, mut failure: Failure) -> Option<Looked> {
         if !self.may_matter(&failure) {
-            return;
+            return None;
         }
         self.index.seen(&failure);
-        // First: nothing is gone sooner.
-        let code = user_stack::open(&self.root, &mut failure, self.watch.recorded());
+        let code = user_stack::look(&self.root, &mut failure);
         let sampled = sampler::sample(&self.root, self.watch.cgroups(), &mut failure);
         let mut paths = self.watch.cgroups().paths(&self.root, &failure.task);
         // The dying may be gone from /proc already; what was read above an OOM victim is not.
         paths.extend(failure.readings.iter().filter(|r| r.limit == MEMORY_MAX).map(|r| r.scope.clone()));
         self.index.learn_paths(&failure.task, &paths);
+        Some(Looked { failure, code, sampled })
+    }
+
+    /// Whose it is, which code made it, and what it belongs to.
+    fn take_in(&mut self, looked: Looked, out: &mut Vec<Event>) {
+        let Looked { mut failure, code, sampled } = looked;
         let container = self.owner(&failure);
         if !self.is_ours(&failure, container.as_ref())
             || !self.is_worth_telling(&mut failure, container.as_ref())
         {
             return;
         }
-        failure.task.stack = code.map(|code| Box::new(code.named()));
+        let named = code.map(|code| code.named(&self.root, &failure, self.watch.recorded()));
+        failure.task.stack = named.map(Box::new);
         if let Some(c) = &container {
             out.push(Event::Container(c.clone(), failure.time));
         }

@@ -10,7 +10,8 @@ use crate::model::{Confidence, Errno, KnobKind, Remedy, spaced};
 const DEADLINE: u64 = 6;
 /// Who hands the overflow on: sched_dl_overflow() itself says only yes or no.
 const DECIDERS: &[&str] = &["__sched_setscheduler", "sched_dl_overflow"];
-const CALLERS: &[&str] = &["__do_sys_sched_setattr", "__x64_sys_sched_setattr", "sched_setattr", "_sched_setscheduler"];
+const CALLERS: &[&str] =
+    &["__do_sys_sched_setattr", "__x64_sys_sched_setattr", "sched_setattr", "_sched_setscheduler"];
 /// `BW_SHIFT` (kernel/sched/sched.h): one whole processor.
 const WHOLE: u64 = 1 << 20;
 const MICROSECONDS: u64 = 1_000_000;
@@ -87,7 +88,9 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
             Confidence::Possible
         }
         _ => {
-            missing.push("what is promised to deadline tasks (/sys/kernel/debug/sched/debug), at that instant".into());
+            missing.push(
+                "what is promised to deadline tasks (/sys/kernel/debug/sched/debug), at that instant".into(),
+            );
             Confidence::Likely
         }
     };
@@ -102,7 +105,12 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
         ),
         None => format!("{who} wants more processor time reserved than is left to promise."),
     };
-    let lines = ["deadline bandwidth", "processors online", "kernel.sched_rt_runtime_us", "kernel.sched_rt_period_us"];
+    let lines = [
+        "deadline bandwidth",
+        "processors online",
+        "kernel.sched_rt_runtime_us",
+        "kernel.sched_rt_period_us",
+    ];
     let seen = case.verdict(DECIDERS).map(|v| format!("{} said no (found by {})", v.function, v.method));
     Some(Proof {
         confidence,

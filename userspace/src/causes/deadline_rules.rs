@@ -10,8 +10,13 @@ use crate::model::{Errno, Knob, KnobKind, Reading, Remedy};
 
 const DEADLINE: u64 = 6;
 const SYS_NICE: u64 = 1 << 23;
-const DECIDERS: &[&str] =
-    &["__sched_setscheduler", "dl_task_check_affinity", "__sched_setaffinity", "sched_setaffinity", "sched_fork"];
+const DECIDERS: &[&str] = &[
+    "__sched_setscheduler",
+    "dl_task_check_affinity",
+    "__sched_setaffinity",
+    "sched_setaffinity",
+    "sched_fork",
+];
 const CALLERS: &[&str] = &[
     "__do_sys_sched_setattr",
     "__x64_sys_sched_setattr",
@@ -97,7 +102,8 @@ fn bound(case: &Case<'_>) -> Option<Judged> {
     }
     let able = case.capable(SYS_NICE);
     if case.value("kernel.sched_rt_runtime_us") == Some(0) {
-        let knob = knob(KnobKind::Sysctl, "kernel.sched_rt_runtime_us", "/proc/sys/kernel/sched_rt_runtime_us");
+        let knob =
+            knob(KnobKind::Sysctl, "kernel.sched_rt_runtime_us", "/proc/sys/kernel/sched_rt_runtime_us");
         return Some((able, "wants SCHED_DEADLINE, and kernel.sched_rt_runtime_us is 0".into(), knob));
     }
     let state = match (lacks(case, "Cpus_allowed_list"), able) {
@@ -107,7 +113,11 @@ fn bound(case: &Case<'_>) -> Option<Judged> {
     };
     let mask = case.state("Cpus_allowed_list").map_or("some", |s| s.value.as_str());
     let why = format!("wants SCHED_DEADLINE, but may run on processors {mask} only and not on all");
-    Some((state, why, knob(KnobKind::Cgroup, "cpuset.cpus", "cpuset.cpus of its cgroup, or its own affinity mask")))
+    Some((
+        state,
+        why,
+        knob(KnobKind::Cgroup, "cpuset.cpus", "cpuset.cpus of its cgroup, or its own affinity mask"),
+    ))
 }
 
 fn binding(case: &Case<'_>) -> Judged {
@@ -117,7 +127,8 @@ fn binding(case: &Case<'_>) -> Judged {
         (Some(true), Some(true)) => Some(true),
         _ => None,
     };
-    let why = "would bind a deadline task to some processors: its bandwidth is guaranteed on all of them together";
+    let why =
+        "would bind a deadline task to some processors: its bandwidth is guaranteed on all of them together";
     (state, why.into(), policy_knob())
 }
 
@@ -156,7 +167,12 @@ fn remedy(case: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
                 "children are ordinary tasks",
                 "leave the flag out",
             ),
-            step("or", "start threads and children first, then take the policy", "needs no flag", "nothing to undo"),
+            step(
+                "or",
+                "start threads and children first, then take the policy",
+                "needs no flag",
+                "nothing to undo",
+            ),
         ];
     }
     let mut all = vec![step(

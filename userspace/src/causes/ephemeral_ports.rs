@@ -131,7 +131,8 @@ fn uncounted<'a>(case: &Case<'a>) -> Option<Judged<'a>> {
     }
     let seen = case.verdict(CEILING.deciders).is_some() || case.verdict(CEILING.callers).is_some();
     let confidence = if seen { Confidence::Proven } else { Confidence::Likely };
-    let missing = "ports of sockets that are bound and not connected: /proc/net does not show them".to_owned();
+    let missing =
+        "ports of sockets that are bound and not connected: /proc/net does not show them".to_owned();
     Some(Judged { confidence, reached: None, missing: if seen { vec![] } else { vec![missing] } })
 }
 

@@ -7,8 +7,12 @@ use super::case::{Case, remedies};
 use super::{Cause, Fault, Proof};
 use crate::model::{Errno, Fact, Finding, KnobKind, Remedy};
 
-const DECIDERS: &[&str] =
-    &["cap_bprm_creds_from_file", "bprm_caps_from_vfs_caps", "get_file_caps", "security_bprm_creds_from_file"];
+const DECIDERS: &[&str] = &[
+    "cap_bprm_creds_from_file",
+    "bprm_caps_from_vfs_caps",
+    "get_file_caps",
+    "security_bprm_creds_from_file",
+];
 const CALLERS: &[&str] = &[
     "bprm_creds_from_file",
     "begin_new_exec",
@@ -97,14 +101,20 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
 
 fn remedy(case: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
     let file = case.state("file capabilities").map_or("FILE", |s| s.of.as_str());
-    let mut all = remedies::capability(&proof.knob.name, "the capability is in the bounding set, and the file has its way");
+    let mut all = remedies::capability(
+        &proof.knob.name,
+        "the capability is in the bounding set, and the file has its way",
+    );
     all.push(step(
         "or",
         format!("setcap -r {file}"),
         "in the image: the program starts, and does without what it wanted (a port below 1024, raw sockets)",
         "setcap with what getcap showed before",
     ));
-    all.push(look(format!("getcap {file}; grep CapBnd /proc/PID/status"), "what the file wants, and what may be had"));
+    all.push(look(
+        format!("getcap {file}; grep CapBnd /proc/PID/status"),
+        "what the file wants, and what may be had",
+    ));
     all
 }
 
@@ -112,14 +122,19 @@ fn remedy(case: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
 pub(super) fn amend(case: &Case<'_>, finding: &mut Finding) {
     const NAME: &str = "file capabilities of the program";
     let Some(bit) = CAPABILITIES.iter().position(|name| *name == finding.knob.name) else { return };
-    let Some((permitted, ..)) = sets(case, NAME).filter(|(permitted, ..)| permitted >> bit & 1 == 1) else { return };
+    let Some((permitted, ..)) = sets(case, NAME).filter(|(permitted, ..)| permitted >> bit & 1 == 1) else {
+        return;
+    };
     let promised = case.incident.facts.iter().any(|fact| match fact {
         Fact::Identity(who) => who.no_new_privs == Some(true),
         _ => false,
     });
     let nosuid = case.value("nosuid of the program") == Some(1);
     let (why, way) = match (promised, nosuid) {
-        (true, _) => ("it was started under no_new_privs", "docker run without --security-opt no-new-privileges; allowPrivilegeEscalation: true in Kubernetes"),
+        (true, _) => (
+            "it was started under no_new_privs",
+            "docker run without --security-opt no-new-privileges; allowPrivilegeEscalation: true in Kubernetes",
+        ),
         (false, true) => ("it lies on a nosuid mount", "move the program to a mount without nosuid"),
         (false, false) => return,
     };
@@ -128,7 +143,9 @@ pub(super) fn amend(case: &Case<'_>, finding: &mut Finding) {
         "{file} has {} as a file capability, which had no effect: {why}",
         names(permitted & 1 << bit).join(", ")
     ));
-    finding.remedy.insert(0, step("now", way, "the capabilities of the program's file take effect", "as before"));
+    finding
+        .remedy
+        .insert(0, step("now", way, "the capabilities of the program's file take effect", "as before"));
 }
 
 #[cfg(test)]
@@ -163,9 +180,13 @@ mod tests {
 
     #[test]
     fn what_may_be_had_or_does_not_count_is_not_claimed() {
-        let claimed = |text: &str, bounding, flags: &str| judge_with(&CAUSE, &started(text, bounding, flags)).is_some();
+        let claimed =
+            |text: &str, bounding, flags: &str| judge_with(&CAUSE, &started(text, bounding, flags)).is_some();
         assert!(!claimed("0000000000002000 0000000000000000 1", RAW, "rw"));
-        assert!(!claimed("0000000000002000 0000000000000000 0", 0, "rw"), "without the effective bit it starts");
+        assert!(
+            !claimed("0000000000002000 0000000000000000 0", 0, "rw"),
+            "without the effective bit it starts"
+        );
         assert!(!claimed("0000000000002000 0000000000000000 1", 0, "rw,nosuid"));
         let plain = with_object("execve", Errno::EPERM, file("/usr/bin/ping", 0o755));
         assert!(judge_with(&CAUSE, &plain).is_none(), "no attribute");
@@ -174,10 +195,15 @@ mod tests {
     #[test]
     fn an_attribute_without_effect_is_told_where_it_is_missed() {
         let mut i = by_user(with_object("socket", Errno::EPERM, file("/", 0o755)), 1000, 0);
-        i.facts.push(state("file capabilities of the program", "/bin/ping", "0000000000002000 0000000000000000 1"));
+        i.facts.push(state(
+            "file capabilities of the program",
+            "/bin/ping",
+            "0000000000002000 0000000000000000 1",
+        ));
         i.facts.push(state("nosuid of the program", "/bin/ping", "1"));
         let case = Case { incident: &i, path: None };
-        let mut finding = judge_with(&CAUSE, &started("0000000000002000 0000000000000000 1", 0, "rw")).unwrap();
+        let mut finding =
+            judge_with(&CAUSE, &started("0000000000002000 0000000000000000 1", 0, "rw")).unwrap();
         let before = finding.remedy.len();
         amend(&case, &mut finding);
         assert_eq!(finding.remedy.len(), before + 1);

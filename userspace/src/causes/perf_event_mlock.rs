@@ -91,8 +91,16 @@ fn remedy(case: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
         None,
         "for each processor and user of the machine; such pages cannot be swapped",
     ));
-    all.extend(remedies::rlimit("MEMLOCK", "-l", "-1", "for the container's processes, beyond the user's share"));
-    all.extend(remedies::capability("CAP_IPC_LOCK", "exempt from both; may lock as much as its cgroup allows"));
+    all.extend(remedies::rlimit(
+        "MEMLOCK",
+        "-l",
+        "-1",
+        "for the container's processes, beyond the user's share",
+    ));
+    all.extend(remedies::capability(
+        "CAP_IPC_LOCK",
+        "exempt from both; may lock as much as its cgroup allows",
+    ));
     all
 }
 

@@ -1,6 +1,10 @@
 //! A process may not have more address space.
 
-use super::case::{ceiling::{Ceiling, Judged}, remedies, switch::FILTER};
+use super::case::{
+    ceiling::{Ceiling, Judged},
+    remedies,
+    switch::FILTER,
+};
 use super::{Case, Cause, Fault, Proof};
 use crate::limits::rlimits::AS;
 use crate::model::{Confidence, Errno, Remedy};

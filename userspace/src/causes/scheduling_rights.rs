@@ -98,7 +98,11 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
     let own = ids::has(case, CAP_SYS_NICE);
     let inside = case.failure().task.user_ns.is_some_and(|ns| ns != FIRST_USER_NAMESPACE);
     let has = own.map(|has| has && !inside);
-    let lacks = if own == Some(true) { "its CAP_SYS_NICE counts in its user namespace only" } else { "it lacks CAP_SYS_NICE" };
+    let lacks = if own == Some(true) {
+        "its CAP_SYS_NICE counts in its user namespace only"
+    } else {
+        "it lacks CAP_SYS_NICE"
+    };
     let limit = limit(case, call);
     let most = limit.and_then(|name| case.state(name)).and_then(|s| s.value.parse::<u64>().ok());
     let state = match (has, limit, most) {
@@ -114,9 +118,7 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
         Some(name) => {
             let most = most.map_or_else(String::new, |n| format!(" ({n})"));
             (
-                format!(
-                    "{who} asked {call} for more than its {name}{most} allows, and {lacks}."
-                ),
+                format!("{who} asked {call} for more than its {name}{most} allows, and {lacks}."),
                 knob(KnobKind::Rlimit, name, format!("/proc/{pid}/limits")),
             )
         }

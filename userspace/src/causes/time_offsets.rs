@@ -62,9 +62,12 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
         _ => return None,
     };
     let weighed = weigh(case, DECIDERS, CALLERS, state)?;
-    let sentence = format!("{} may not set these offsets of a time namespace: {why}.", case.failure().task.comm);
+    let sentence =
+        format!("{} may not set these offsets of a time namespace: {why}.", case.failure().task.comm);
     let knob = match errno {
-        Errno::EPERM => knob(KnobKind::Capability, "CAP_SYS_TIME", format!("/proc/{}/status", case.failure().task.pid)),
+        Errno::EPERM => {
+            knob(KnobKind::Capability, "CAP_SYS_TIME", format!("/proc/{}/status", case.failure().task.pid))
+        }
         _ => knob(KnobKind::File, "timens_offsets", "/proc/PID/timens_offsets"),
     };
     let written = case.failure().text_arg("written").map(|text| format!("written: {:?}", text.trim_end()));
@@ -85,7 +88,10 @@ fn frozen(case: &Case<'_>) -> Judged {
             Some(true),
             "the process is in the machine's own time namespace, whose clocks are nobody's to set".into(),
         ),
-        (_, Some(task)) => (Some(true), format!("{task} is in that namespace, and they are fixed when the first task enters")),
+        (_, Some(task)) => (
+            Some(true),
+            format!("{task} is in that namespace, and they are fixed when the first task enters"),
+        ),
         _ => (seen, "a task has been in that namespace, and they are fixed when the first one enters".into()),
     }
 }

@@ -22,7 +22,8 @@ fn wants_it_mounted() -> i32 {
 }
 
 fn stack_of(watch: &mut ErrnoWatch, mut failure: Failure) -> UserStack {
-    user_stack::open(&Root::default(), &mut failure, watch.recorded()).unwrap().named()
+    let root = Root::default();
+    user_stack::look(&root, &mut failure).unwrap().named(&root, &failure, watch.recorded())
 }
 
 fn refused(watch: &mut ErrnoWatch, pid: u32) -> Failure {

@@ -28,34 +28,37 @@ pub(super) struct Mapped {
 pub(super) struct Maps(Vec<Mapped>);
 
 impl Maps {
-    /// Of the process itself; when it is gone, as it was recorded, else of its parent, whose map a forked child still has
-    /// until it runs another program. Whichever it is, there must be a system call's instruction where the call was made.
-    pub(super) fn of(
+    /// Of the process itself, while it is there.
+    pub(super) fn living(root: &Root, task: &Task) -> Option<Self> {
+        Self::of_process(root, task.tid).or_else(|| Self::of_process(root, task.pid))
+    }
+
+    fn of_process(root: &Root, pid: u32) -> Option<Self> {
+        Self::read(&root.join(format!("proc/{pid}")))
+    }
+
+    /// The map with its files: the one that was seen, else the one that was recorded, else that of the parent, which a
+    /// forked child has until it runs another program. Whichever it is, there must be a system call's instruction where
+    /// the call was made.
+    pub(super) fn fitting(
         root: &Root,
         task: &Task,
         site: &CallSite,
+        seen: Option<Self>,
         recorded: Option<&Pieces>,
     ) -> Result<Self, String> {
-        let living = |pid: u32| {
-            let folder = root.join(format!("proc/{pid}"));
-            let mut maps = Self::read(&folder)?;
-            maps.open(&Reach::Living(folder), site);
-            Some(maps)
-        };
-        let own = living(task.tid).or_else(|| living(task.pid));
-        let why = match own {
-            Some(maps) if maps.is_of(site) => return Ok(maps),
+        let why = match seen {
             Some(_) => "the process ran another program before its memory map could be read",
             None => "the process was gone before its memory map could be read",
         };
-        let kept = || {
-            let mut maps = Self::recorded(recorded?);
-            let parent = root.join(format!("proc/{}/root", task.ppid));
-            maps.open(&Reach::Gone([parent, root.join("")]), site);
-            Some(maps)
+        let reach = Reach::of(root, task);
+        let opened = |mut maps: Self| {
+            maps.open(&reach, site);
+            maps.is_of(site).then_some(maps)
         };
-        let others = kept().filter(|maps| maps.is_of(site));
-        others.or_else(|| living(task.ppid).filter(|maps| maps.is_of(site))).ok_or_else(|| why.into())
+        let others = || Self::of_process(root, task.ppid).and_then(opened);
+        let kept = || recorded.map(Self::recorded).and_then(opened);
+        seen.and_then(opened).or_else(kept).or_else(others).ok_or_else(|| why.into())
     }
 
     fn recorded(pieces: &Pieces) -> Self {
@@ -145,26 +148,30 @@ impl Mapped {
     /// By the mapping itself, which leads to the very file, whatever has its name now (proc_pid_map_files(5)); else by
     /// the name, if that still leads to the same inode.
     fn file(&self, reach: &Reach) -> Option<File> {
-        let named = |root: &PathBuf| {
-            let file = File::open(root.join(self.path.trim_start_matches('/'))).ok()?;
-            (file.metadata().ok()?.ino() == self.inode).then_some(file)
-        };
-        match reach {
-            Reach::Living(folder) => {
-                let mapping = folder.join(format!("map_files/{:x}-{:x}", self.start, self.end));
-                File::open(mapping).ok().or_else(|| named(&folder.join("root")))
-            }
-            Reach::Gone(roots) => roots.iter().find_map(named),
-        }
+        let mapping = format!("map_files/{:x}-{:x}", self.start, self.end);
+        let mapped = reach.processes.iter().find_map(|folder| File::open(folder.join(&mapping)).ok());
+        let is_same = |file: &File| file.metadata().is_ok_and(|meta| meta.ino() == self.inode);
+        let named =
+            |root: &PathBuf| File::open(root.join(self.path.trim_start_matches('/'))).ok().filter(is_same);
+        mapped.filter(is_same).or_else(|| reach.roots.iter().find_map(named))
     }
 }
 
 /// How to get at mapped files.
-enum Reach {
-    /// Through the process's folder in /proc.
-    Living(PathBuf),
-    /// By name, below each of these.
-    Gone([PathBuf; 2]),
+struct Reach {
+    /// Folders in /proc of the processes that may have them mapped.
+    processes: [PathBuf; 2],
+    /// Where their names may lead to them: the task's root, its parent's, our own.
+    roots: [PathBuf; 3],
+}
+
+impl Reach {
+    fn of(root: &Root, task: &Task) -> Self {
+        let folder = |pid: u32| root.join(format!("proc/{pid}"));
+        let (own, parent) = (folder(task.pid), folder(task.ppid));
+        let roots = [own.join("root"), parent.join("root"), root.join("")];
+        Self { processes: [own, parent], roots }
+    }
 }
 
 /// `call rel32`, or `call` through a register or memory, whose length depends on how it is addressed (opcode FF /2).

@@ -1,8 +1,9 @@
 //! Which code of the engine or the application made the call: addresses from the probe to functions with names.
 //!
-//! Two steps, because the process may end at any moment: [`open`] reads its memory map and opens what is mapped
-//! there, which is quick; [`Opened::named`] unwinds and looks names up, from files that stay open. Nothing is
-//! guessed: where the map does not fit the addresses, or symbols are missing, the answer says so and keeps addresses.
+//! Two steps, because the process may end at any moment and others have to look at it too: [`look`] reads its memory map,
+//! which is quick; [`Seen::named`] opens the mapped files, unwinds and looks names up, which takes a file's tables a moment
+//! the first time. Nothing is guessed: where the map does not fit the addresses, or symbols are missing, the answer says
+//! so and keeps addresses.
 
 mod elf;
 mod go;
@@ -17,25 +18,26 @@ use crate::limits::read::Root;
 use crate::model::{CallSite, Failure, UserFrame, UserStack};
 use maps::{Mapped, Maps};
 
-/// A call site with the memory map that its addresses belong to.
+/// A call site with the memory map of the process, where that was still there.
 #[derive(Debug)]
-pub struct Opened {
+pub struct Seen {
     site: CallSite,
-    maps: Result<Maps, String>,
+    maps: Option<Maps>,
 }
 
-/// Finds the map of the failing process. `None` where the probe saw no call site.
-pub fn open(root: &Root, failure: &mut Failure, recorded: &mut Recorded) -> Option<Opened> {
+/// Reads the map of the failing process. `None` where the probe saw no call site.
+pub fn look(root: &Root, failure: &mut Failure) -> Option<Seen> {
     let site = *failure.task.stack.as_mut()?.site.take()?;
-    let pieces = recorded.of(failure.task.pid, failure.time.mono_ns);
-    let maps = Maps::of(root, &failure.task, &site, pieces);
-    Some(Opened { site, maps })
+    let maps = Maps::living(root, &failure.task);
+    Some(Seen { site, maps })
 }
 
-impl Opened {
+impl Seen {
     /// The functions, innermost first.
-    pub fn named(self) -> UserStack {
+    pub fn named(self, root: &Root, failure: &Failure, recorded: &mut Recorded) -> UserStack {
         let Self { site, maps } = self;
+        let pieces = recorded.of(failure.task.pid, failure.time.mono_ns);
+        let maps = Maps::fitting(root, &failure.task, &site, maps, pieces);
         let maps = match maps {
             Ok(maps) => maps,
             Err(why) => {

@@ -43,7 +43,8 @@ fn stack_of(site: CallSite, pid: u32) -> UserStack {
     let task = Task { pid, tid: pid, stack: Some(Box::new(stack)), ..Task::default() };
     let kind = FailureKind::Stall { what: String::new() };
     let mut failure = Failure { time: Stamp::default(), task, kind, readings: vec![] };
-    open(&Root::default(), &mut failure, &mut Recorded::default()).unwrap().named()
+    let root = Root::default();
+    look(&root, &mut failure).unwrap().named(&root, &failure, &mut Recorded::default())
 }
 
 fn functions(stack: &UserStack) -> Vec<&str> {

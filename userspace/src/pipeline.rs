@@ -327,8 +327,14 @@ impl Pipeline {
             return None;
         }
         self.index.seen(&failure);
-        let code = user_stack::look(&self.root, &mut failure);
-        let sampled = sampler::sample(&self.root, self.watch.cgroups(), &mut failure);
+        let sample = |failure: &mut Failure| sampler::sample(&self.root, self.watch.cgroups(), failure);
+        // Of a tree the memory maps are recorded; of a machine nobody has them when the process is gone.
+        let (sampled, code) = if self.tree {
+            (sample(&mut failure), user_stack::look(&self.root, &mut failure))
+        } else {
+            let code = user_stack::look(&self.root, &mut failure);
+            (sample(&mut failure), code)
+        };
         let mut paths = self.watch.cgroups().paths(&self.root, &failure.task);
         // The dying may be gone from /proc already; what was read above an OOM victim is not.
         paths.extend(failure.readings.iter().filter(|r| r.limit == MEMORY_MAX).map(|r| r.scope.clone()));

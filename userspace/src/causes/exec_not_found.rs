@@ -103,8 +103,8 @@ fn remedy(_: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::causes::case::testing::{file, judge_with, ran_instead, with_object};
-    use crate::model::{Errno, PathObject};
+    use crate::causes::case::testing::{file, judge_with, with_object};
+    use crate::model::{Errno, Fact, PathObject};
 
     #[test]
     fn a_process_that_is_gone_leaves_the_kernels_way() {
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(judge_with(&CAUSE, &with_object("execve", Errno::ENOENT, file("/app/run", 0o755))), None);
         let absent = PathObject { kind: ObjectKind::Absent, ..file("/sbin/run", 0o755) };
         let mut searched = with_object("execve", Errno::ENOENT, absent);
-        searched.facts.push(ran_instead("run"));
+        searched.facts.push(Fact::State(State::ran_instead("/sbin/run", "run")));
         assert_eq!(judge_with(&CAUSE, &searched), None);
         let open =
             with_object("openat", Errno::ENOENT, PathObject { kind: ObjectKind::Absent, ..file("/x", 0) });

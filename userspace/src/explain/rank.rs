@@ -43,8 +43,7 @@ fn key(e: &Explained, all: &[Explained]) -> Key {
 
 /// What is known to have a cause was more than a question.
 fn lifted(e: &Explained) -> u8 {
-    let asked = is_masking(e) || asks_for_the_interface(e);
-    let known = !asked && e.findings.first().is_some_and(|f| f.confidence >= Confidence::Likely);
+    let known = !is_question(e) && e.findings.first().is_some_and(|f| f.confidence >= Confidence::Likely);
     if known { weight(e).max(2) } else { weight(e) }
 }
 
@@ -55,7 +54,7 @@ fn weight(e: &Explained) -> u8 {
     if matches!(&e.incident.failure.kind, FailureKind::Killed { by: Killer::Oom { .. }, .. }) {
         return RAN_OUT;
     }
-    if is_masking(e) || asks_for_the_interface(e) || place::was_found_elsewhere(e) {
+    if is_question(e) {
         return 0;
     }
     let Some((syscall, errno)) = e.incident.failure.syscall() else { return 2 };
@@ -69,6 +68,11 @@ fn weight(e: &Explained) -> u8 {
         Errno(libc::ENOBUFS) => RAN_OUT,
         _ => 2,
     }
+}
+
+/// Whatever is known of it, the answer was looked for, and the caller went on.
+fn is_question(e: &Explained) -> bool {
+    is_masking(e) || asks_for_the_interface(e) || place::was_found_elsewhere(e)
 }
 
 /// Programs ask so whether the kernel knows a call or a request at all: Rust's standard library for statx(2), with
@@ -347,13 +351,7 @@ mod tests {
     fn a_program_that_was_found_elsewhere_was_only_looked_for() {
         let mut searched = failed("execve", libc::ENOENT, 1, 1);
         assert!(!is_noise(&searched));
-        searched.incident.facts.push(Fact::State(State {
-            name: State::RAN_INSTEAD.into(),
-            of: String::new(),
-            value: "sh".into(),
-            source: String::new(),
-            after_ns: 0,
-        }));
+        searched.incident.facts.push(Fact::State(State::ran_instead("/sbin/sh", "sh")));
         assert!(is_noise(&searched));
     }
 

@@ -46,8 +46,12 @@ pub fn process(root: &Root, pid: u32) -> Option<Process> {
 
 /// The soft limit of a line of `/proc/PID/limits`; `u64::MAX` for unlimited.
 pub fn soft_limit(root: &Root, pid: u32, name: &str) -> Option<u64> {
-    let text = fs::read_to_string(root.join(format!("proc/{pid}/limits"))).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    soft_in(&fs::read_to_string(root.join(format!("proc/{pid}/limits"))).ok()?, name)
+}
+
+/// The same of that file's text.
+pub fn soft_in(limits: &str, name: &str) -> Option<u64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
     match line.split_ascii_whitespace().next()? {
         "unlimited" => Some(u64::MAX),
         number => number.parse().ok(),

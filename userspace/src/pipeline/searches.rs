@@ -14,13 +14,8 @@ impl Pipeline {
             }
             let (pid, last) = (failure.task.pid, incident.last.mono_ns);
             let Some(program) = self.watch.recorded().ran_after(pid, last) else { continue };
-            incident.facts.push(Fact::State(State {
-                name: State::RAN_INSTEAD.into(),
-                of: failure.text_arg("pathname").unwrap_or_default().to_owned(),
-                value: program.to_owned(),
-                source: "PERF_RECORD_COMM".into(),
-                after_ns: 0,
-            }));
+            let path = failure.text_arg("pathname").unwrap_or_default();
+            incident.facts.push(Fact::State(State::ran_instead(path, program)));
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use super::{Look, Sampled, file_system::own};
 use crate::limits::exec::{ARGUMENT, ARGUMENTS};
+use crate::limits::owners::soft_in;
 use crate::model::{ArgValue, Errno, Failure, Reading, Taken};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -21,6 +22,9 @@ struct Sizes {
     bytes: u64,
     longest: u64,
 }
+
+/// Its line in /proc/PID/limits.
+const STACK: &str = "Max stack size";
 
 pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
     if look.errno != Errno(libc::E2BIG) || !matches!(look.call, "execve" | "execveat") {
@@ -50,7 +54,7 @@ pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
         taken,
         source: source.clone(),
     };
-    let stack = fs::read_to_string(task.join("limits")).ok().and_then(|text| soft(&text));
+    let stack = fs::read_to_string(task.join("limits")).ok().and_then(|text| soft_in(&text, STACK));
     out.readings.push(reading(&ARGUMENT, Some(131_072), argv.longest.max(envp.longest)));
     out.readings.push(reading(&ARGUMENTS, stack.map(room), pointers + argv.bytes + envp.bytes + path));
 }
@@ -58,15 +62,6 @@ pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
 /// A quarter of RLIMIT_STACK, but no more than three quarters of 8 MiB and no less than `ARG_MAX`.
 fn room(stack: u64) -> u64 {
     (stack / 4).clamp(131_072, 6 << 20)
-}
-
-/// The soft limit of `Max stack size`; `unlimited` as the largest number.
-fn soft(limits: &str) -> Option<u64> {
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max stack size"))?;
-    match line.split_whitespace().next()? {
-        "unlimited" => Some(u64::MAX),
-        number => number.parse().ok(),
-    }
 }
 
 /// The strings of an array that ends in a null pointer.
@@ -135,7 +130,7 @@ mod tests {
         assert_eq!((room(8 << 20), room(1 << 20), room(1 << 10)), (2 << 20, 1 << 18, 131_072));
         assert_eq!(room(u64::MAX), 6 << 20);
         let text = "Limit  Soft Limit  Hard Limit  Units\nMax stack size            1048576              unlimited            bytes\n";
-        assert_eq!(soft(text), Some(1 << 20));
-        assert_eq!(soft("Max stack size   unlimited   unlimited   bytes"), Some(u64::MAX));
+        assert_eq!(soft_in(text, STACK), Some(1 << 20));
+        assert_eq!(soft_in("Max stack size   unlimited   unlimited   bytes", STACK), Some(u64::MAX));
     }
 }

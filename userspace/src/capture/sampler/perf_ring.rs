@@ -2,6 +2,7 @@
 
 use super::{Look, Sampled};
 use crate::limits::commit::PERF_RING;
+use crate::limits::owners::soft_limit;
 use crate::limits::read::Root;
 use crate::model::{Errno, Fact, Failure, Reading, State, Taken};
 use std::fs;
@@ -46,7 +47,7 @@ fn reading(root: &Root, failure: &Failure) -> Option<Reading> {
     };
     let (of_user, of_process) = (probed(OF_USER)? * PAGE_KIB, probed(OF_PROCESS)? * PAGE_KIB);
     let free = root.ceiling(&PERF_RING).ok()? / PAGE_KIB * PAGE_KIB * processors(root)?;
-    let locked = soft(&fs::read_to_string(root.join(format!("proc/{}/limits", failure.task.tid))).ok()?)?;
+    let locked = soft_limit(root, failure.task.tid, "Max locked memory")?;
     let pages = failure.number_arg("length")?.div_ceil(PAGE_KIB * 1024);
     Some(Reading {
         limit: PERF_RING.id.into(),
@@ -72,15 +73,6 @@ fn processors(root: &Root) -> Option<u64> {
         let (from, to): (u64, u64) = (from.parse().ok()?, to.parse().ok()?);
         Some(sum + to.checked_sub(from)? + 1)
     })
-}
-
-/// The soft limit of locked memory, in bytes.
-fn soft(limits: &str) -> Option<u64> {
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max locked memory"))?;
-    match line.split_whitespace().next()? {
-        "unlimited" => Some(u64::MAX),
-        number => number.parse().ok(),
-    }
 }
 
 #[cfg(test)]

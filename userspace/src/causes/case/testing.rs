@@ -243,14 +243,3 @@ pub(in crate::causes) fn written_to(incident: &mut Incident, name: &str, magic: 
     argument(incident, "fd", ArgValue::Descriptor { raw: 3, file });
     argument(incident, "written", ArgValue::Text(text.into()));
 }
-
-/// The same process was seen to run another program next.
-pub(in crate::causes) fn ran_instead(program: &str) -> Fact {
-    Fact::State(State {
-        name: State::RAN_INSTEAD.into(),
-        of: String::new(),
-        value: program.into(),
-        source: String::new(),
-        after_ns: 0,
-    })
-}

@@ -21,4 +21,15 @@ pub struct State {
 impl State {
     /// Of a program that was not found: what the same process ran next, because it looked elsewhere too (execvp(3)).
     pub const RAN_INSTEAD: &str = "ran instead";
+
+    /// `of` is the path that was not there.
+    pub fn ran_instead(of: &str, program: &str) -> Self {
+        Self {
+            name: Self::RAN_INSTEAD.into(),
+            of: of.into(),
+            value: program.into(),
+            source: "PERF_RECORD_COMM".into(),
+            after_ns: 0,
+        }
+    }
 }

@@ -19,8 +19,6 @@ use std::fs;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
-pub(crate) use inside::libraries_of;
-
 /// Between these the tables stand in docs/accuracy.md; the rest of the page is written by people.
 const HERE: [&str; 2] = ["<!-- engines -->", "<!-- end of engines -->"];
 const IN_A_GUEST: [&str; 2] = ["<!-- engines in a guest -->", "<!-- end of engines in a guest -->"];

@@ -20,6 +20,7 @@ mod guest;
 mod initramfs;
 mod kernel_modules;
 mod kernels;
+mod programs;
 mod progress;
 mod service;
 mod setup;

@@ -4,14 +4,13 @@
 //! told by service/story.sh.
 
 use crate::artifacts;
-use crate::engines::libraries_of;
 use crate::guest::Guest;
 use crate::initramfs::GuestFile;
+use crate::programs::with_libraries;
 use crate::setup::{self, Need};
 use crate::shell::find_program;
 use crate::vm::{Printer, kernels_of};
 use anyhow::{Context, Result};
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -56,22 +55,14 @@ fn files(scratch: &Path) -> Result<Vec<GuestFile>> {
     let diag = artifacts::stripped(&artifacts::diag()?.path, scratch)?;
     let story = scratch.join("story");
     fs::write(&story, STORY)?;
-    let mut files = vec![GuestFile::executable(diag, "/bin/diag"), GuestFile::executable(story, "/story")];
-    let mut libraries = BTreeSet::new();
-    for place in SYSTEMD {
-        libraries.extend(libraries_of(Path::new(place))?);
-        // In a guest /usr/bin is another name of /bin.
-        files.push(GuestFile::executable(place, place.replace("/usr/bin/", "/bin/")));
-    }
+    let mut programs = vec![(diag, "/bin/diag".to_owned()), (story, "/story".to_owned())];
+    // In a guest /usr/bin is another name of /bin.
+    programs.extend(SYSTEMD.map(|place| (PathBuf::from(place), place.replace("/usr/bin/", "/bin/"))));
     for name in ENGINE {
         let place = find_program(name).with_context(|| format!("{name} is not installed"))?;
-        libraries.extend(libraries_of(&place)?);
-        files.push(GuestFile::executable(place, format!("/bin/{name}")));
+        programs.push((place, format!("/bin/{name}")));
     }
-    files.extend(libraries.into_iter().map(|library| {
-        let place = library.display().to_string();
-        GuestFile::executable(library, place)
-    }));
+    let mut files = with_libraries(programs)?;
     files.extend(units()?.into_iter().map(|unit| {
         let place = unit.display().to_string();
         GuestFile { permissions: 0o644, ..GuestFile::executable(unit, place) }

@@ -1,10 +1,9 @@
 //! A mask of processors that has none the task may run on.
 
-use super::case::cgroups::list;
 use super::case::claim::{cite_state, knob, look, step, weigh};
 use super::case::ids;
 use super::{Case, Cause, Fault, Proof, Rival};
-use crate::model::{Errno, KnobKind, Remedy};
+use crate::model::{Errno, KnobKind, Remedy, number_list};
 
 const DECIDERS: &[&str] = &[
     "__set_cpus_allowed_ptr_locked",
@@ -48,7 +47,7 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
     let asked = case.state("processors asked for").map(|s| s.value.as_str());
     let allowed = case.state("cpuset.cpus.effective").map(|s| s.value.as_str());
     let online = case.state("processors online").map(|s| s.value.as_str());
-    let none = |have: Option<&str>| Some(list(asked?)?.is_disjoint(&list(have?)?));
+    let none = |have: Option<&str>| Some(number_list(asked?)?.is_disjoint(&number_list(have?)?));
     let (in_cpuset, is_online) = (none(allowed), none(online));
     let state = match (in_cpuset, is_online) {
         (Some(true), _) | (_, Some(true)) => Some(true),

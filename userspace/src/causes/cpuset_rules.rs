@@ -1,9 +1,9 @@
 //! What a cpuset may be given: what the one above has, what the ones below keep, what no neighbour owns alone.
 
-use super::case::cgroups::{self, CALLERS, Write, list};
+use super::case::cgroups::{self, CALLERS, Write};
 use super::case::claim::{knob, look, step, weigh};
 use super::{Case, Cause, Fault, Proof};
-use crate::model::{Cgroup, Errno, Files, KnobKind, Remedy};
+use crate::model::{Cgroup, Errno, Files, KnobKind, Remedy, number_list};
 
 const DECIDERS: &[&str] = &[
     "validate_change",
@@ -41,13 +41,13 @@ top down when CPUs are added and from the bottom up when they are taken away. ku
 };
 
 fn set(files: &Files, file: &str) -> Option<std::collections::BTreeSet<u32>> {
-    list(files.get(file)?)
+    number_list(files.get(file)?)
 }
 
 /// What of the neighbours stands against it, as they were read again.
 fn against(errno: Errno, write: &Write<'_>, cgroup: &Cgroup) -> Option<String> {
     let (file, place) = (write.file, &cgroup.path);
-    let asked = list(write.text.filter(|t| !t.ends_with('…'))?)?;
+    let asked = number_list(write.text.filter(|t| !t.ends_with('…'))?)?;
     let words =
         |set: &std::collections::BTreeSet<u32>| set.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
     match errno {

@@ -1,11 +1,10 @@
 //! SCHED_DEADLINE reserves processor time, and there is not so much left.
 
-use super::case::cgroups::list;
 use super::case::claim::{cite_state, knob, look, step};
 use super::case::remedies;
 use super::case::switch::FILTER;
 use super::{Case, Cause, Fault, Proof};
-use crate::model::{Confidence, Errno, KnobKind, Remedy, spaced};
+use crate::model::{Confidence, Errno, KnobKind, Remedy, number_list, spaced};
 
 const DEADLINE: u64 = 6;
 /// Who hands the overflow on: sched_dl_overflow() itself says only yes or no.
@@ -56,7 +55,7 @@ struct Shares {
 
 fn shares(case: &Case<'_>) -> Option<Shares> {
     let (runtime, period) = (case.value("sched_attr runtime")?, period(case)?);
-    let processors = list(&case.state("processors online")?.value)?.len() as u64;
+    let processors = number_list(&case.state("processors online")?.value)?.len() as u64;
     let (each, promised) = case.state("deadline bandwidth")?.value.split_once(' ')?;
     let each: u64 = each.parse().ok()?;
     let promised: u64 = promised.parse().ok()?;

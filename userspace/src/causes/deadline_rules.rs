@@ -1,12 +1,11 @@
 //! What a deadline task must not do, or be: bound to some processors only, a parent.
 
-use super::case::cgroups::list;
 use super::case::claim::{cite_state, knob, look, step, weigh};
 use super::case::switch::FILTER;
 use super::case::tasks::{self, POLICY};
 use super::{Case, Cause, Fault, Proof, Rival};
 use crate::limits::tasks::{NPROC, PID_MAX, PIDS_MAX, THREADS_MAX};
-use crate::model::{Errno, Knob, KnobKind, Reading, Remedy};
+use crate::model::{Errno, Knob, KnobKind, Reading, Remedy, number_list};
 
 const DEADLINE: u64 = 6;
 const SYS_NICE: u64 = 1 << 23;
@@ -91,7 +90,8 @@ type Judged = (Option<bool>, String, Knob);
 /// Some processor that is online is not in the mask. In a partition of the cpuset the mask need only hold that, and then
 /// the call succeeds.
 fn lacks(case: &Case<'_>, mask: &str) -> Option<bool> {
-    let (mask, online) = (list(&case.state(mask)?.value)?, list(&case.state("processors online")?.value)?);
+    let (mask, online) =
+        (number_list(&case.state(mask)?.value)?, number_list(&case.state("processors online")?.value)?);
     Some(!online.is_subset(&mask))
 }
 

@@ -47,7 +47,7 @@ pub use graph::{Call, Gives, Graph, GraphSource, Prototype, Returned, base_name,
 pub use host::{Availability, CaptureState, Host};
 pub use incident::{EngineStep, GraphEvidence, Incident, Loss};
 pub use netlink::{Netlink, netlink_label};
-pub use number::spaced;
+pub use number::{number_list, spaced};
 pub use observation::{ContainerEvent, Observation};
 pub use picture::{Compared, Drawn, Picture, Role, Seen, Side};
 pub use reading::{Owner, Reading, Suspect, Taken};

@@ -8,14 +8,15 @@ use super::cells::{Engine, LIMITS, Limit};
 use crate::artifacts;
 use crate::guest::Guest;
 use crate::initramfs::GuestFile;
+use crate::programs::with_libraries;
 use crate::setup::{self, Need};
-use crate::shell::{find_program, output_of};
+use crate::shell::find_program;
 use crate::vm::{Printer, kernels_of};
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 use std::env;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::path::Path;
+use std::process::ExitCode;
 use std::time::Duration;
 
 /// Two engines in memory, one of them in Go four times over.
@@ -73,30 +74,18 @@ pub(super) fn run(options: &Options, series: &str) -> Result<(String, ExitCode)>
 fn files(scratch: &Path) -> Result<Vec<GuestFile>> {
     let diag = artifacts::stripped(&artifacts::diag()?.path, scratch)?;
     let own = env::current_exe().context("where is this program?")?;
-    let mut files = vec![
-        GuestFile::executable(diag, DIAG),
-        GuestFile::executable(artifacts::stripped(&own, scratch)?, XTASK),
-    ];
+    let own_stripped = artifacts::stripped(&own, scratch)?;
     let mut names: BTreeSet<&str> = ENGINES.iter().flat_map(|engine| engine.programs()).copied().collect();
     names.extend(["containerd-shim-runc-v2", "unshare"]);
-    let mut libraries = libraries_of(&own)?;
+    let mut programs = vec![(diag, DIAG.to_owned()), (own_stripped, XTASK.to_owned())];
     for name in names {
         let place = find_program(name).with_context(|| format!("{name} is not installed"))?;
-        libraries.extend(libraries_of(&place)?);
-        files.push(GuestFile::executable(place, format!("/bin/{name}")));
+        programs.push((place, format!("/bin/{name}")));
     }
-    for library in libraries {
-        files.push(GuestFile::executable(library.clone(), library.display().to_string()));
-    }
+    let mut files = with_libraries(programs)?;
     let settings = SETTINGS.iter().filter(|place| Path::new(place).exists());
     files.extend(
         settings.map(|place| GuestFile { permissions: 0o644, ..GuestFile::executable(*place, *place) }),
     );
     Ok(files)
-}
-
-/// What the dynamic linker would load (ldd(1)); nothing for a static program.
-pub(crate) fn libraries_of(program: &Path) -> Result<BTreeSet<PathBuf>> {
-    let Ok(list) = output_of(Command::new("ldd").arg(program)) else { return Ok(BTreeSet::new()) };
-    Ok(list.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect())
 }

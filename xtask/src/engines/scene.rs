@@ -1,8 +1,8 @@
 //! The engines' daemons, in folders of their own, with one image; all of it gone when dropped.
 
 use super::cells::{ENGINES, Engine, FOLLOWER};
-use super::inside::libraries_of;
 use crate::guest::die_with_parent;
+use crate::programs::libraries_of;
 use crate::shell::{find_program, output_of};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};

@@ -4,7 +4,7 @@ use super::{Look, Sampled};
 use crate::limits::commit::PERF_RING;
 use crate::limits::owners::soft_limit;
 use crate::limits::read::Root;
-use crate::model::{Errno, Fact, Failure, Reading, State, Taken};
+use crate::model::{Errno, Fact, Failure, Reading, State, Taken, number_list};
 use std::fs;
 
 /// The names under which the probe reads `user_struct.locked_vm` and `mm_struct.pinned_vm`, in pages.
@@ -68,11 +68,7 @@ fn reading(root: &Root, failure: &Failure) -> Option<Reading> {
 /// Those that are online: `0-3,5`.
 fn processors(root: &Root) -> Option<u64> {
     let text = fs::read_to_string(root.join("sys/devices/system/cpu/online")).ok()?;
-    text.trim().split(',').try_fold(0, |sum, part| {
-        let (from, to) = part.split_once('-').unwrap_or((part, part));
-        let (from, to): (u64, u64) = (from.parse().ok()?, to.parse().ok()?);
-        Some(sum + to.checked_sub(from)? + 1)
-    })
+    Some(number_list(&text)?.len() as u64)
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use super::Case;
 use crate::model::{ArgValue, Cgroup, Errno, Fact, FileKind};
-use std::collections::BTreeSet;
 
 /// `CGROUP_SUPER_MAGIC`, `CGROUP2_SUPER_MAGIC` (linux/magic.h).
 const V1: u64 = 0x27_e0eb;
@@ -155,21 +154,6 @@ pub(in crate::causes) fn clone_target(case: &Case<'_>) -> bool {
     })
 }
 
-/// `0-2,5` as numbers; `None` when it is no such list.
-pub(in crate::causes) fn list(text: &str) -> Option<BTreeSet<u32>> {
-    let mut set = BTreeSet::new();
-    for part in text.trim().split(',').map(str::trim).filter(|p| !p.is_empty()) {
-        // `0-31:1/2` takes groups of a range (Documentation/admin-guide/cputopology.rst); rare enough to be passed.
-        let (from, to) = part.split_once('-').unwrap_or((part, part));
-        let (from, to): (u32, u32) = (from.trim().parse().ok()?, to.trim().parse().ok()?);
-        if from > to || to > 1 << 16 {
-            return None;
-        }
-        set.extend(from..=to);
-    }
-    Some(set)
-}
-
 #[cfg(test)]
 pub(in crate::causes) mod testing {
     use super::*;
@@ -220,13 +204,6 @@ pub(in crate::causes) mod testing {
             }
         }
         i
-    }
-
-    #[test]
-    fn lists_are_numbers_and_ranges() {
-        assert_eq!(list("0-2,5\n").unwrap().into_iter().collect::<Vec<_>>(), [0, 1, 2, 5]);
-        assert_eq!(list("").unwrap().len(), 0);
-        assert!(list("3-1").is_none() && list("x").is_none());
     }
 
     #[test]

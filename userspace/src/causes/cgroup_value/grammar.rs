@@ -1,7 +1,6 @@
 //! What the files of cgroups take, and what is wrong with a text: the parsers of the controllers, in short.
 
-use super::super::case::cgroups::list;
-use crate::model::Cgroup;
+use crate::model::{Cgroup, number_list};
 
 /// Where the rules stand, by file name (`*` for one part of it).
 enum Rule {
@@ -120,13 +119,15 @@ fn lists(file: &str, text: &str, cgroup: Option<&Cgroup>) -> Option<String> {
     if text.contains(':') || text == "all" {
         return None;
     }
-    let Some(asked) = list(text) else { return Some(format!("{text:?} is no list of numbers and ranges")) };
+    let Some(asked) = number_list(text) else {
+        return Some(format!("{text:?} is no list of numbers and ranges"));
+    };
     // What the root, and so the machine, has.
     let all = cgroup.and_then(|c| {
         c.own(&format!("{file} of the machine"))
             .or(c.parent.get(&format!("{file} of the machine")).map(String::as_str))
     });
-    let has = list(all?)?;
+    let has = number_list(all?)?;
     let extra: Vec<String> = asked.difference(&has).map(u32::to_string).collect();
     (!extra.is_empty()).then(|| {
         format!("{} is not among those the machine has ({})", extra.join(","), all.unwrap_or_default())

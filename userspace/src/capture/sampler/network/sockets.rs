@@ -2,7 +2,7 @@
 
 use super::{Answers, Question};
 use crate::limits::{network as limits, read::Root};
-use crate::model::network as states;
+use crate::model::{network as states, number_list};
 use std::collections::HashSet;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -123,7 +123,8 @@ pub(super) fn ports(q: &Question<'_>, out: &mut Answers) {
     });
     let Some((low, high)) = range.filter(|(low, high)| low <= high) else { return };
     let (name, rows) = table(q);
-    let reserved = reserved(&q.sysctl("net.ipv4.ip_local_reserved_ports").unwrap_or_default());
+    let reserved =
+        q.sysctl("net.ipv4.ip_local_reserved_ports").as_deref().and_then(number_list).unwrap_or_default();
     let to = q.failure.internet().filter(|_| q.call == "connect" && socket.is_stream()).map(|(ip, port)| {
         // The kernel takes "any" for the loopback address (tcp_v4_connect).
         let any = |ip: IpAddr| if ip.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { ip };
@@ -140,15 +141,6 @@ pub(super) fn ports(q: &Question<'_>, out: &mut Answers) {
         reading.scope = format!("{} to {ip}:{port}", reading.scope);
     }
     out.readings.push(reading);
-}
-
-/// `8080,9000-9100`.
-fn reserved(text: &str) -> HashSet<u32> {
-    let part = |part: &str| {
-        let (low, high) = part.split_once('-').unwrap_or((part, part));
-        Some(low.trim().parse::<u32>().ok()?..=high.trim().parse().ok()?)
-    };
-    text.split(',').filter_map(part).flatten().take(65_536).collect()
 }
 
 /// Whether somebody listens where the call wanted to go, or elsewhere on that port.
@@ -213,9 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn reserved_ports_and_counters_are_read() {
-        assert_eq!(reserved("80,90-92\n").len(), 4);
-        assert!(reserved("").is_empty());
+    fn counters_are_read() {
         let text = "TcpExt: A ListenOverflows\nTcpExt: 1 7\nIpExt: X\nIpExt: 3\n";
         assert_eq!(counter(text, "TcpExt", "ListenOverflows"), Some(7));
     }

@@ -5,6 +5,7 @@
 
 mod beside;
 mod budget;
+mod outgoing;
 mod owners;
 mod paths;
 mod searches;
@@ -13,7 +14,6 @@ mod telling;
 
 use crate::attribute::Index;
 use crate::capture::{
-    btf::prototypes,
     clock,
     engine::{self, EngineLog},
     engines::{Engines, daemons},
@@ -31,6 +31,7 @@ use crate::model::{
 use beside::Beside;
 use budget::Budget;
 pub use budget::Paths;
+use outgoing::Outgoing;
 use paths::Tracing;
 use std::{path::PathBuf, time::Duration};
 
@@ -83,6 +84,7 @@ pub struct Pipeline {
     engines: Engines,
     index: Index,
     correlator: Correlator,
+    outgoing: Outgoing,
     host: Host,
     /// One process tree is watched, not the machine.
     tree: bool,
@@ -150,6 +152,7 @@ impl Pipeline {
             },
         };
         Ok(Self {
+            outgoing: Outgoing::start(root.clone()),
             root,
             watch,
             budget: graphs
@@ -200,6 +203,7 @@ impl Pipeline {
         tokio::select! {
             ready = self.watch.ready() => ready?,
             Some(graph) = graph => self.correlator.graph(graph),
+            () = self.outgoing.named() => {}
             () = tokio::time::sleep(tick) => {}
         }
         Ok(self.turn())
@@ -236,7 +240,7 @@ impl Pipeline {
         }
         for observation in self.watch.repeated() {
             if let Observation::Repeated { pid, syscall, errno, count, .. } = observation {
-                out.extend(self.correlator.repeated(pid, &syscall, errno, count, now).map(Event::Story));
+                self.outgoing.extend(self.correlator.repeated(pid, &syscall, errno, count, now));
             }
         }
         let loss = Loss {
@@ -250,17 +254,9 @@ impl Pipeline {
         }
         self.correlator.account(loss, self.cost);
         let due = self.correlator.due(now.mono_ns, graphs_up_to, |f| self.index.step_of(f).cloned());
-        out.extend(due.into_iter().map(Self::story));
+        self.outgoing.extend(due);
+        out.extend(self.outgoing.ready());
         out
-    }
-
-    /// A new incident with the types of the functions on its path: read only now, and only these.
-    fn story(story: Story) -> Event {
-        let Story::New { key, mut incident } = story else { return Event::Story(story) };
-        if let Some(graph) = &mut incident.graph {
-            graph.types = prototypes::of_running(&graph.failed.root.names());
-        }
-        Event::Story(Story::New { key, incident })
     }
 
     /// Waits for what is still on its way, at most this long, and returns the rest as it is.
@@ -273,14 +269,19 @@ impl Pipeline {
                 Err(_) => break,
             }
         }
-        let rest = self.correlator.flush(|f| self.index.step_of(f).cloned());
-        out.extend(rest.into_iter().map(Self::story));
+        self.outgoing.extend(self.correlator.flush(|f| self.index.step_of(f).cloned()));
+        out.extend(self.outgoing.ready());
+        // A story that is not told has no names: these are waited for in any case, and not without an end.
+        while self.outgoing.is_waiting() {
+            let _ = tokio::time::timeout(TICK_IDLE, self.outgoing.named()).await;
+            out.extend(self.outgoing.ready());
+        }
         Ok(out)
     }
 
     /// A failure for its graph, or a kill for its reason: also that of the command itself, after which nothing comes.
     fn is_waiting(&self) -> bool {
-        self.correlator.is_waiting() || self.watch.is_waiting()
+        self.correlator.is_waiting() || self.watch.is_waiting() || self.outgoing.is_waiting()
     }
 
     fn engine_events(&mut self, out: &mut Vec<Event>) {
@@ -351,8 +352,7 @@ impl Pipeline {
         {
             return;
         }
-        let named = code.map(|code| code.named(&self.root, &failure, self.watch.recorded()));
-        failure.task.stack = named.map(Box::new);
+        let code = code.map(|code| code.with(self.watch.recorded()));
         if let Some(c) = &container {
             out.push(Event::Container(c.clone(), failure.time));
         }
@@ -372,6 +372,12 @@ impl Pipeline {
             owners: sampled.owners,
             facts: sampled.facts,
         };
-        out.extend(self.correlator.failure(what, expected).map(Self::story));
+        let story = self.correlator.failure(what, expected);
+        if let Some(code) = code
+            && !matches!(story, Some(Story::Again { .. }))
+        {
+            self.outgoing.ask(code);
+        }
+        self.outgoing.extend(story);
     }
 }

@@ -23,7 +23,7 @@ fn wants_it_mounted() -> i32 {
 
 fn stack_of(watch: &mut ErrnoWatch, mut failure: Failure) -> UserStack {
     let root = Root::default();
-    user_stack::look(&root, &mut failure).unwrap().named(&root, &failure, watch.recorded())
+    user_stack::look(&root, &mut failure).unwrap().with(watch.recorded()).named(&root)
 }
 
 fn refused(watch: &mut ErrnoWatch, pid: u32) -> Failure {

@@ -1,25 +1,68 @@
 //! The failing process's memory map, and whether it is the one that the addresses belong to.
 
 use super::elf::{self, Elf};
-use super::recorded::Pieces;
+use super::recorded::{Piece, Pieces};
+use super::{Ids, Seen};
 use crate::limits::read::Root;
-use crate::model::{CallSite, Task};
+use crate::model::CallSite;
 use procfs::process::{MMPermissions, MMapPath, Process};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 
-/// A file, or what else there is, that code is mapped from.
-#[derive(Debug)]
-pub(super) struct Mapped {
+/// What code is mapped from: a file, or what else there is.
+#[derive(Debug, Clone)]
+pub(super) struct Region {
     start: u64,
     end: u64,
     /// Of `start` in the file.
     offset: u64,
     inode: u64,
     /// As the process calls it: `/usr/bin/runc`, `[vdso]`.
-    pub(super) path: String,
+    path: String,
+}
+
+/// The regions of the process itself, while it is there.
+pub(super) fn living(root: &Root, task: Ids) -> Option<Vec<Region>> {
+    of_process(root, task.tid).or_else(|| of_process(root, task.pid))
+}
+
+pub(super) fn recorded(pieces: &Pieces) -> Vec<Region> {
+    let region = |(start, piece): (&u64, &Piece)| Region {
+        start: *start,
+        end: piece.end,
+        offset: piece.offset,
+        inode: piece.inode,
+        path: piece.path.clone(),
+    };
+    pieces.iter().map(region).collect()
+}
+
+fn of_process(root: &Root, pid: u32) -> Option<Vec<Region>> {
+    let process = Process::new_with_root(root.join(format!("proc/{pid}"))).ok()?;
+    let executable =
+        process.maps().ok()?.0.into_iter().filter(|map| map.perms.contains(MMPermissions::EXECUTE));
+    let regions = executable.map(|map| Region {
+        start: map.address.0,
+        end: map.address.1,
+        offset: map.offset,
+        inode: map.inode,
+        path: match map.pathname {
+            MMapPath::Path(path) => path.to_string_lossy().into_owned(),
+            MMapPath::Vdso => "[vdso]".into(),
+            MMapPath::Vsyscall => "[vsyscall]".into(),
+            _ => "anonymous memory".into(),
+        },
+    });
+    let regions: Vec<Region> = regions.collect();
+    (!regions.is_empty()).then_some(regions)
+}
+
+/// A region with its file, as far as it was opened.
+#[derive(Debug)]
+pub(super) struct Mapped {
+    region: Region,
     pub(super) file: Option<Rc<Elf>>,
 }
 
@@ -28,70 +71,24 @@ pub(super) struct Mapped {
 pub(super) struct Maps(Vec<Mapped>);
 
 impl Maps {
-    /// Of the process itself, while it is there.
-    pub(super) fn living(root: &Root, task: &Task) -> Option<Self> {
-        Self::of_process(root, task.tid).or_else(|| Self::of_process(root, task.pid))
-    }
-
-    fn of_process(root: &Root, pid: u32) -> Option<Self> {
-        Self::read(&root.join(format!("proc/{pid}")))
-    }
-
     /// The map with its files: the one that was seen, else the one that was recorded, else that of the parent, which a
     /// forked child has until it runs another program. Whichever it is, there must be a system call's instruction where
     /// the call was made.
-    pub(super) fn fitting(
-        root: &Root,
-        task: &Task,
-        site: &CallSite,
-        seen: Option<Self>,
-        recorded: Option<&Pieces>,
-    ) -> Result<Self, String> {
-        let why = match seen {
+    pub(super) fn fitting(root: &Root, seen: Seen) -> Result<(Self, CallSite), String> {
+        let Seen { site, task, living, recorded, .. } = seen;
+        let why = match living {
             Some(_) => "the process ran another program before its memory map could be read",
             None => "the process was gone before its memory map could be read",
         };
         let reach = Reach::of(root, task);
-        let opened = |mut maps: Self| {
-            maps.open(&reach, site);
-            maps.is_of(site).then_some(maps)
+        let opened = |regions: Vec<Region>| {
+            let mut maps = Self(regions.into_iter().map(|region| Mapped { region, file: None }).collect());
+            maps.open(&reach, &site);
+            maps.is_of(&site).then_some(maps)
         };
-        let others = || Self::of_process(root, task.ppid).and_then(opened);
-        let kept = || recorded.map(Self::recorded).and_then(opened);
-        seen.and_then(opened).or_else(kept).or_else(others).ok_or_else(|| why.into())
-    }
-
-    fn recorded(pieces: &Pieces) -> Self {
-        let mapped = pieces.iter().map(|(start, piece)| Mapped {
-            start: *start,
-            end: piece.end,
-            offset: piece.offset,
-            inode: piece.inode,
-            path: piece.path.clone(),
-            file: None,
-        });
-        Self(mapped.collect())
-    }
-
-    fn read(folder: &Path) -> Option<Self> {
-        let process = Process::new_with_root(folder.to_owned()).ok()?;
-        let executable =
-            process.maps().ok()?.0.into_iter().filter(|map| map.perms.contains(MMPermissions::EXECUTE));
-        let mapped = executable.map(|map| Mapped {
-            start: map.address.0,
-            end: map.address.1,
-            offset: map.offset,
-            inode: map.inode,
-            path: match map.pathname {
-                MMapPath::Path(path) => path.to_string_lossy().into_owned(),
-                MMapPath::Vdso => "[vdso]".into(),
-                MMapPath::Vsyscall => "[vsyscall]".into(),
-                _ => "anonymous memory".into(),
-            },
-            file: None,
-        });
-        let maps: Vec<Mapped> = mapped.collect();
-        (!maps.is_empty()).then_some(Self(maps))
+        let parents = || of_process(root, task.ppid).and_then(opened);
+        let found = living.and_then(opened).or_else(|| recorded.and_then(opened)).or_else(parents);
+        found.map(|maps| (maps, site)).ok_or_else(|| why.into())
     }
 
     /// Opens what the known addresses lie in, while it can be reached through the process.
@@ -99,7 +96,7 @@ impl Maps {
         // Whatever looks like an address of code: the unwinder may come by all of them.
         let wanted: Vec<u64> = site.chain.iter().chain(&site.top).copied().chain([site.ip]).collect();
         for mapped in &mut self.0 {
-            if mapped.path.starts_with('/') && wanted.iter().any(|a| (mapped.start..mapped.end).contains(a)) {
+            if mapped.path().starts_with('/') && wanted.iter().any(|a| mapped.range().contains(a)) {
                 mapped.file = mapped.file(reach).and_then(elf::opened);
             }
         }
@@ -110,19 +107,19 @@ impl Maps {
         let Some(mapped) = self.at(site.ip) else { return false };
         let (Some(file), Some(offset)) = (&mapped.file, self.file_offset(site.ip)) else {
             // 32-bit code makes its calls in the vdso, for which there is no file.
-            return !mapped.path.starts_with('/');
+            return !mapped.path().starts_with('/');
         };
         let bytes = offset.checked_sub(2).and_then(|at| file.bytes::<2>(at));
         matches!(bytes, Some([0x0f, 0x05 | 0x34] | [0xcd, 0x80]))
     }
 
     pub(super) fn at(&self, address: u64) -> Option<&Mapped> {
-        self.0.iter().find(|mapped| (mapped.start..mapped.end).contains(&address))
+        self.0.iter().find(|mapped| mapped.range().contains(&address))
     }
 
     fn file_offset(&self, address: u64) -> Option<u64> {
-        let mapped = self.at(address)?;
-        Some(address - mapped.start + mapped.offset)
+        let region = &self.at(address)?.region;
+        Some(address - region.start + region.offset)
     }
 
     /// The address as the mapped file has it.
@@ -142,17 +139,21 @@ impl Maps {
 
 impl Mapped {
     pub(super) fn range(&self) -> std::ops::Range<u64> {
-        self.start..self.end
+        self.region.start..self.region.end
+    }
+
+    pub(super) fn path(&self) -> &str {
+        &self.region.path
     }
 
     /// By the mapping itself, which leads to the very file, whatever has its name now (proc_pid_map_files(5)); else by
     /// the name, if that still leads to the same inode.
     fn file(&self, reach: &Reach) -> Option<File> {
-        let mapping = format!("map_files/{:x}-{:x}", self.start, self.end);
+        let Region { start, end, inode, path, .. } = &self.region;
+        let mapping = format!("map_files/{start:x}-{end:x}");
         let mapped = reach.processes.iter().find_map(|folder| File::open(folder.join(&mapping)).ok());
-        let is_same = |file: &File| file.metadata().is_ok_and(|meta| meta.ino() == self.inode);
-        let named =
-            |root: &PathBuf| File::open(root.join(self.path.trim_start_matches('/'))).ok().filter(is_same);
+        let is_same = |file: &File| file.metadata().is_ok_and(|meta| meta.ino() == *inode);
+        let named = |root: &PathBuf| File::open(root.join(path.trim_start_matches('/'))).ok().filter(is_same);
         mapped.filter(is_same).or_else(|| reach.roots.iter().find_map(named))
     }
 }
@@ -166,7 +167,7 @@ struct Reach {
 }
 
 impl Reach {
-    fn of(root: &Root, task: &Task) -> Self {
+    fn of(root: &Root, task: Ids) -> Self {
         let folder = |pid: u32| root.join(format!("proc/{pid}"));
         let (own, parent) = (folder(task.pid), folder(task.ppid));
         let roots = [own.join("root"), parent.join("root"), root.join("")];

@@ -38,13 +38,16 @@ fn caller_of_here() -> CallSite {
     site
 }
 
-fn stack_of(site: CallSite, pid: u32) -> UserStack {
+fn failure(site: CallSite, pid: u32) -> Failure {
     let stack = UserStack { site: Some(Box::new(site)), ..UserStack::default() };
     let task = Task { pid, tid: pid, stack: Some(Box::new(stack)), ..Task::default() };
     let kind = FailureKind::Stall { what: String::new() };
-    let mut failure = Failure { time: Stamp::default(), task, kind, readings: vec![] };
+    Failure { time: Stamp::default(), task, kind, readings: vec![] }
+}
+
+fn stack_of(site: CallSite, pid: u32) -> UserStack {
     let root = Root::default();
-    look(&root, &mut failure).unwrap().named(&root, &failure, &mut Recorded::default())
+    look(&root, &mut failure(site, pid)).unwrap().named(&root)
 }
 
 fn functions(stack: &UserStack) -> Vec<&str> {
@@ -61,6 +64,25 @@ fn a_function_and_its_callers_have_names() {
     let own = std::env::current_exe().unwrap();
     assert_eq!(stack.frames[0].module.as_deref(), own.to_str());
     assert!(stack.frames[1].offset > Some(0) && stack.frames[1].offset < Some(500), "{stack:#?}");
+}
+
+#[test]
+fn names_come_from_beside_and_whoever_was_not_asked_about_waits_for_none() {
+    let mut asked = failure(caller_of_here(), std::process::id());
+    let mut another = Failure { time: Stamp { mono_ns: 7, ..Stamp::default() }, ..asked.clone() };
+    let mut namer = Namer::start(Root::default()).unwrap();
+    let seen = look(&Root::default(), &mut asked).unwrap();
+    assert!(asked.task.stack.is_none());
+    namer.ask(seen);
+    assert!(!namer.is_waiting_for(&mut another));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        while namer.is_waiting_for(&mut asked) {
+            namer.answered().await;
+        }
+    });
+    let stack = asked.task.stack.unwrap();
+    assert!(functions(&stack)[1].contains("user_stack::tests::caller_of_here"), "{stack:#?}");
 }
 
 #[test]

@@ -109,5 +109,5 @@ fn add(maps: &Maps, address: u64, unwinder: &mut UnwinderX86_64<Rc<[u8]>>, added
         ..Default::default()
     };
     let base = address.wrapping_sub(in_file);
-    unwinder.add_module(Module::new(mapped.path.clone(), mapped.range(), base, sections));
+    unwinder.add_module(Module::new(mapped.path().to_owned(), mapped.range(), base, sections));
 }

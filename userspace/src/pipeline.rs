@@ -5,6 +5,7 @@
 
 mod beside;
 mod budget;
+mod closer;
 mod owners;
 mod paths;
 mod searches;
@@ -13,7 +14,6 @@ mod telling;
 
 use crate::attribute::Index;
 use crate::capture::{
-    btf::prototypes,
     clock,
     engine::{self, EngineLog},
     engines::{Engines, daemons},
@@ -31,6 +31,7 @@ use crate::model::{
 use beside::Beside;
 use budget::Budget;
 pub use budget::Paths;
+pub use closer::Closer;
 use paths::Tracing;
 use std::{path::PathBuf, time::Duration};
 
@@ -77,6 +78,7 @@ pub struct Pipeline {
     root: Root,
     watch: ErrnoWatch,
     graphs: Option<Tracing>,
+    closer: closer::Look,
     /// Of a whole machine's tracing; one command's tree may take what it takes.
     budget: Option<Budget>,
     engine: EngineLog,
@@ -157,6 +159,7 @@ impl Pipeline {
                 .filter(|_| spec.tree.is_none())
                 .map(|_| Budget::new(spec.budget, spec.paths, clock::mono_ns())),
             graphs,
+            closer: closer::Look::default(),
             engine: EngineLog::open(&spec.engine_root),
             engines: Engines::default(),
             index: Index::default(),
@@ -199,7 +202,10 @@ impl Pipeline {
         };
         tokio::select! {
             ready = self.watch.ready() => ready?,
-            Some(graph) = graph => self.correlator.graph(graph),
+            Some(mut graph) = graph => {
+                self.closer.complete(&mut graph);
+                self.correlator.graph(graph);
+            }
             () = tokio::time::sleep(tick) => {}
         }
         Ok(self.turn())
@@ -223,9 +229,11 @@ impl Pipeline {
         }
         self.stalled(&mut out);
         self.keep_to_budget(&mut out);
+        self.look_closer();
         let graphs_up_to = self.graphs.as_ref().map_or(0, |t| t.capture.read_up_to());
         if let Some(t) = &mut self.graphs {
-            while let Ok(graph) = t.finished.try_recv() {
+            while let Ok(mut graph) = t.finished.try_recv() {
+                self.closer.complete(&mut graph);
                 self.correlator.graph(graph);
             }
         }
@@ -250,17 +258,8 @@ impl Pipeline {
         }
         self.correlator.account(loss, self.cost);
         let due = self.correlator.due(now.mono_ns, graphs_up_to, |f| self.index.step_of(f).cloned());
-        out.extend(due.into_iter().map(Self::story));
+        out.extend(due.into_iter().map(|story| self.story(story)));
         out
-    }
-
-    /// A new incident with the types of the functions on its path: read only now, and only these.
-    fn story(story: Story) -> Event {
-        let Story::New { key, mut incident } = story else { return Event::Story(story) };
-        if let Some(graph) = &mut incident.graph {
-            graph.types = prototypes::of_running(&graph.failed.root.names());
-        }
-        Event::Story(Story::New { key, incident })
     }
 
     /// Waits for what is still on its way, at most this long, and returns the rest as it is.
@@ -274,7 +273,7 @@ impl Pipeline {
             }
         }
         let rest = self.correlator.flush(|f| self.index.step_of(f).cloned());
-        out.extend(rest.into_iter().map(Self::story));
+        out.extend(rest.into_iter().map(|story| self.story(story)));
         Ok(out)
     }
 
@@ -372,6 +371,7 @@ impl Pipeline {
             owners: sampled.owners,
             facts: sampled.facts,
         };
-        out.extend(self.correlator.failure(what, expected).map(Self::story));
+        let story = self.correlator.failure(what, expected);
+        out.extend(story.map(|story| self.story(story)));
     }
 }

@@ -1,7 +1,7 @@
-//! What runs in the kernel: the errno watch, the follower of a process tree, and a self-check.
+//! What runs in the kernel: the errno watch, the follower of a process tree, return probes, and a self-check.
 //!
-//! Written for the verifier of Linux 5.10: no helper newer than that, no record on the stack, no unbounded loop,
-//! and every kernel field by an offset that user space looked up (see `diag_abi::Offsets`).
+//! Written for the verifier of Linux 5.10, but for `returned`: no helper newer than that, no record on the stack, no
+//! unbounded loop, and every kernel field by an offset that user space looked up (see `diag_abi::Offsets`).
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 // For the one atomic addition in `maps`; aya-ebpf needs the same.
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
@@ -22,6 +22,8 @@ mod object;
 mod read;
 #[cfg(target_arch = "bpf")]
 mod registers;
+#[cfg(target_arch = "bpf")]
+mod returned;
 #[cfg(target_arch = "bpf")]
 mod self_check;
 #[cfg(target_arch = "bpf")]

@@ -5,6 +5,7 @@
 
 mod beside;
 mod budget;
+mod closer;
 mod outgoing;
 mod owners;
 mod paths;
@@ -31,6 +32,7 @@ use crate::model::{
 use beside::Beside;
 use budget::Budget;
 pub use budget::Paths;
+pub use closer::Closer;
 use outgoing::Outgoing;
 use paths::Tracing;
 use std::{path::PathBuf, time::Duration};
@@ -78,6 +80,7 @@ pub struct Pipeline {
     root: Root,
     watch: ErrnoWatch,
     graphs: Option<Tracing>,
+    closer: closer::Look,
     /// Of a whole machine's tracing; one command's tree may take what it takes.
     budget: Option<Budget>,
     engine: EngineLog,
@@ -160,6 +163,7 @@ impl Pipeline {
                 .filter(|_| spec.tree.is_none())
                 .map(|_| Budget::new(spec.budget, spec.paths, clock::mono_ns())),
             graphs,
+            closer: closer::Look::default(),
             engine: EngineLog::open(&spec.engine_root),
             engines: Engines::default(),
             index: Index::default(),
@@ -202,7 +206,10 @@ impl Pipeline {
         };
         tokio::select! {
             ready = self.watch.ready() => ready?,
-            Some(graph) = graph => self.correlator.graph(graph),
+            Some(mut graph) = graph => {
+                self.closer.complete(&mut graph);
+                self.correlator.graph(graph);
+            }
             () = self.outgoing.named() => {}
             () = tokio::time::sleep(tick) => {}
         }
@@ -227,9 +234,11 @@ impl Pipeline {
         }
         self.stalled(&mut out);
         self.keep_to_budget(&mut out);
+        self.look_closer();
         let graphs_up_to = self.graphs.as_ref().map_or(0, |t| t.capture.read_up_to());
         if let Some(t) = &mut self.graphs {
-            while let Ok(graph) = t.finished.try_recv() {
+            while let Ok(mut graph) = t.finished.try_recv() {
+                self.closer.complete(&mut graph);
                 self.correlator.graph(graph);
             }
         }
@@ -240,7 +249,8 @@ impl Pipeline {
         }
         for observation in self.watch.repeated() {
             if let Observation::Repeated { pid, syscall, errno, count, .. } = observation {
-                self.outgoing.extend(self.correlator.repeated(pid, &syscall, errno, count, now));
+                let story = self.correlator.repeated(pid, &syscall, errno, count, now);
+                self.send(story);
             }
         }
         let loss = Loss {
@@ -254,7 +264,7 @@ impl Pipeline {
         }
         self.correlator.account(loss, self.cost);
         let due = self.correlator.due(now.mono_ns, graphs_up_to, |f| self.index.step_of(f).cloned());
-        self.outgoing.extend(due);
+        self.send(due);
         out.extend(self.outgoing.ready());
         out
     }
@@ -269,7 +279,8 @@ impl Pipeline {
                 Err(_) => break,
             }
         }
-        self.outgoing.extend(self.correlator.flush(|f| self.index.step_of(f).cloned()));
+        let rest = self.correlator.flush(|f| self.index.step_of(f).cloned());
+        self.send(rest);
         out.extend(self.outgoing.ready());
         // A story that is not told has no names: these are waited for in any case, and not without an end.
         while self.outgoing.is_waiting() {
@@ -378,6 +389,6 @@ impl Pipeline {
         {
             self.outgoing.ask(code);
         }
-        self.outgoing.extend(story);
+        self.send(story);
     }
 }

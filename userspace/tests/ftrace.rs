@@ -152,7 +152,8 @@ fn return_values_name_the_decider_of_the_first_failure() {
         let failed = collector.take("__x64_sys_mount", start, 1).remove(0);
         assert_eq!(failed.root.ret, Some(-i64::from(libc::ENOSPC) as u64), "{failed:?}");
         let types = prototypes::of_running(&failed.root.names());
-        let evidence = GraphEvidence { source: GraphSource::Instance, failed, succeeded: Vec::new(), types };
+        let (source, succeeded) = (GraphSource::Instance, Vec::new());
+        let evidence = GraphEvidence { source, failed, succeeded, types, probes: None };
         let found = decider::by_return_value(&evidence, Errno::ENOSPC).unwrap();
         assert_eq!(found.decider.as_deref(), Some("count_mounts"), "{found:?}");
         let value = |name: &str| found.returns.iter().find(|r| r.function == name).map(|r| r.value);

@@ -21,3 +21,5 @@ pub const NETLINK: u16 = 20;
 pub const CGROUP_MADE: u16 = 21;
 /// [`crate::IgnoredSetUid`].
 pub const IGNORED_SET_UID: u16 = 22;
+/// [`crate::FunctionReturned`].
+pub const FUNCTION_RETURNED: u16 = 23;

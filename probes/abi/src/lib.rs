@@ -20,6 +20,7 @@ mod loss;
 mod netlink;
 mod object;
 mod offsets;
+mod returned;
 mod rlimits;
 mod silent;
 mod socket;
@@ -50,6 +51,7 @@ pub use loss::Loss;
 pub use netlink::{ABI_NETLINK, ANSWER_BYTES, NetlinkAnswer, NetlinkOffsets, SENTENCE, request};
 pub use object::{FILE_NAME, ObjectOffsets, OpenFile};
 pub use offsets::{CONTROLLERS, Offsets, UNRESOLVED};
+pub use returned::FunctionReturned;
 pub use rlimits::{
     READING_ADDRESS_SPACE, READING_DATA, READING_FILE_SIZE, READING_LOCKED, READING_MAPPINGS, READING_NOFILE,
     READING_PINNED, READING_QUEUES, READING_SIGNALS, READING_STACK, RlimitOffsets,

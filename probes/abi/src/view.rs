@@ -1,10 +1,10 @@
 //! Safe views between records and bytes, for user space.
 
 use crate::{
-    CgroupMade, Config, CredentialOffsets, Credentials, FloodKey, FloodValue, Header, IgnoredSetUid,
-    InterestRow, IoUring, KernelKill, LimitOffsets, Loss, MemoryLevel, NetlinkAnswer, NetlinkOffsets,
-    ObjectOffsets, Offsets, OomVictim, Party, RlimitOffsets, Signal, SilentOffsets, SocketOffsets,
-    SocketState, Symbols, SyscallFailure, SyscallFailureLong, UserStack, ValueSet,
+    CgroupMade, Config, CredentialOffsets, Credentials, FloodKey, FloodValue, FunctionReturned, Header,
+    IgnoredSetUid, InterestRow, IoUring, KernelKill, LimitOffsets, Loss, MemoryLevel, NetlinkAnswer,
+    NetlinkOffsets, ObjectOffsets, Offsets, OomVictim, Party, RlimitOffsets, Signal, SilentOffsets,
+    SocketOffsets, SocketState, Symbols, SyscallFailure, SyscallFailureLong, UserStack, ValueSet,
 };
 use core::mem::MaybeUninit;
 
@@ -50,6 +50,7 @@ records!(
     Credentials,
     FloodKey,
     FloodValue,
+    FunctionReturned,
     Header,
     InterestRow,
     LimitOffsets,

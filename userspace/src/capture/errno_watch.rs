@@ -1,6 +1,7 @@
 //! The errno watch: failed system calls as observations, as they happen.
 
 mod self_check;
+mod tree;
 
 use super::account;
 use super::btf::offsets::{self, Resolved};

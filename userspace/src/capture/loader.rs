@@ -20,7 +20,7 @@ use std::{fs, io};
 use thiserror::Error;
 
 /// The object that `build.rs` made; empty when the BPF tools were missing.
-static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/diag-probes"));
+pub(super) static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/diag-probes"));
 
 /// The errno watch itself.
 pub(super) const WATCH: &str = "watch_errno";
@@ -327,7 +327,7 @@ fn refused(what: &str, error: &(dyn std::error::Error + 'static)) -> CaptureErro
 }
 
 /// What failed, and the last thing the verifier said before its statistics.
-fn verdict(text: &str) -> String {
+pub(super) fn verdict(text: &str) -> String {
     let (what, log) = text.split_once("Verifier output:").unwrap_or((text, ""));
     let what = what.lines().next().unwrap_or_default().trim().trim_end_matches('.');
     let statistics = |line: &&str| {

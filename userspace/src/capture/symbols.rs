@@ -45,6 +45,33 @@ pub(in crate::capture) fn return_hook() -> Option<u64> {
     *HOOK.get_or_init(|| Rows::read([RETURN_HOOK]).function(RETURN_HOOK))
 }
 
+/// The addresses of functions, those of modules included, each with the function's place in the list. Static functions
+/// of different files may share a name: then all of them are given.
+pub(in crate::capture) fn functions(names: &[String]) -> io::Result<Vec<(u64, usize)>> {
+    functions_in(BufReader::with_capacity(1 << 16, std::fs::File::open(KALLSYMS)?), names)
+}
+
+fn functions_in(mut table: impl BufRead, names: &[String]) -> io::Result<Vec<(u64, usize)>> {
+    let wanted: HashMap<&[u8], usize> =
+        names.iter().enumerate().map(|(place, name)| (name.as_bytes(), place)).collect();
+    let mut found = Vec::new();
+    let mut line = Vec::new();
+    while table.read_until(b'\n', &mut line)? != 0 {
+        // `ffffffff9a0b1c2d t name`, and `\t[module]` behind it.
+        if let [address @ .., b' ', b't' | b'T' | b'w' | b'W', b' '] = line.get(..19).unwrap_or_default()
+            && let Some(name) = line[19..].trim_ascii_end().split(|byte| *byte == b'\t').next()
+            && let Some(&place) = wanted.get(name)
+            && let Some(address) =
+                str::from_utf8(address).ok().and_then(|hex| u64::from_str_radix(hex, 16).ok())
+            && address != 0
+        {
+            found.push((address, place));
+        }
+        line.clear();
+    }
+    Ok(found)
+}
+
 /// The rows of the table that have one of the wanted names: their letters (nm(1)) and addresses.
 #[derive(Default)]
 struct Rows(HashMap<&'static str, Vec<(u8, u64)>>);
@@ -162,6 +189,22 @@ mod tests {
         assert_eq!(hook("ffffffff81000010 T return_to_handler\n"), Some(0xffff_ffff_8100_0010));
         assert_eq!(hook("ffffffffc0000010 t return_to_handler\t[module]\n"), None);
         assert_eq!(hook("ffffffff82000010 d return_to_handler\n"), None);
+    }
+
+    #[test]
+    fn functions_are_found_in_modules_too_and_under_shared_names() {
+        let table = "ffffffff81000010 T path_mount\nffffffff81000020 t newseg\nffffffff81000030 d path_mount\n\
+                     ffffffffc0000010 t ovl_fill_super\t[overlay]\nffffffff81000040 t newseg\n\
+                     0000000000000000 t hidden\n";
+        let names = ["newseg", "ovl_fill_super", "path_mount", "hidden", "missing"].map(str::to_owned);
+        let found = functions_in(table.as_bytes(), &names).unwrap();
+        let expected = [
+            (0xffff_ffff_8100_0010, 2),
+            (0xffff_ffff_8100_0020, 0),
+            (0xffff_ffff_c000_0010, 1),
+            (0xffff_ffff_8100_0040, 0),
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

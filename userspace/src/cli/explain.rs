@@ -1,9 +1,12 @@
 //! `diag explain`: a container after the fact, a command as it runs, a file from another machine.
 
+mod again;
 mod past;
 mod recorded;
 mod words;
 mod wrapped;
+
+pub(super) use again::Again;
 
 use super::{Form, Global, causes, outcome, outcome::Outcome};
 use crate::{
@@ -73,7 +76,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<Outcome> {
     }
     let evidence = match (&args.replay, &args.target) {
         _ if let Some(file) = &args.graph => recorded::evidence(file)?,
-        _ if !args.command.is_empty() => watched(args, global)?,
+        _ if !args.command.is_empty() => watched(args, None, global)?,
         (Some(file), _) => Recording::read(file)?.evidence,
         (None, Some(target)) if is_recording(target) => Recording::read(target.as_ref())?.evidence,
         (None, Some(target)) => past::look_up(target, args.since, global)?,
@@ -91,9 +94,16 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<Outcome> {
     })
 }
 
-/// `explain -- words` with everything else at its default, for `repro`.
-pub(super) fn command(words: Vec<OsString>, form: Form, global: &Global) -> anyhow::Result<Outcome> {
-    run(&plain(words, form), global)
+/// `explain -- words` with everything else at its default, for `repro`, which can repeat what it was refused.
+pub(super) fn command(
+    words: Vec<OsString>,
+    again: Again,
+    form: Form,
+    global: &Global,
+) -> anyhow::Result<Outcome> {
+    let args = plain(words, form);
+    let evidence = watched(&args, Some(again), global)?;
+    finish(&args, evidence)
 }
 
 /// The same, judged and not yet told.
@@ -103,17 +113,17 @@ pub(super) fn judge(
     global: &Global,
 ) -> anyhow::Result<(Judged, impl Fn(&Judged))> {
     let args = plain(words, form);
-    let evidence = watched(&args, global)?;
+    let evidence = watched(&args, None, global)?;
     let judged = weigh(&args, evidence)?;
     Ok((judged, move |judged: &Judged| outcome::answer(&judged.text(&args))))
 }
 
-fn watched(args: &Args, global: &Global) -> anyhow::Result<Evidence> {
+fn watched(args: &Args, again: Option<Again>, global: &Global) -> anyhow::Result<Evidence> {
     let wanted = wrapped::Wanted {
         graphs: !args.no_graph,
         differences: matches!(args.decider, Some(Decider::Difference)),
     };
-    wrapped::run(&args.command, args.form.is_json(), wanted, global)
+    wrapped::run(&args.command, args.form.is_json(), wanted, again, global)
 }
 
 fn plain(words: Vec<OsString>, form: Form) -> Args {

@@ -28,6 +28,9 @@ pub(super) struct Args {
     /// How the process that is refused hears from a proof.
     #[arg(long, hide = true, requires = "provoke")]
     held: Option<RawFd>,
+    /// On which line it waits for the word to repeat what it was refused.
+    #[arg(long, hide = true, requires = "provoke", conflicts_with = "held")]
+    again: Option<RawFd>,
     #[command(flatten)]
     form: Form,
 }
@@ -42,14 +45,27 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<Outcome> {
     if args.prove {
         return prove(args, global);
     }
-    explain::command(words(args)?, args.form, global)
+    let (ours, theirs) = line()?;
+    let mut words = words(args)?;
+    words.extend(["--again".into(), theirs.as_raw_fd().to_string().into()]);
+    // Their end stays open here: the command gets its copy when it is forked, and an end of it shows as an end of it.
+    let again = explain::Again::over(ours).context("cannot listen to the fault without waiting")?;
+    explain::command(words, again, args.form, global)
+}
+
+/// A line to the fault that outlives its exec.
+fn line() -> anyhow::Result<(UnixStream, UnixStream)> {
+    let (ours, theirs) = UnixStream::pair().context("cannot make a pair of sockets")?;
+    fcntl(&theirs, FcntlArg::F_SETFD(FdFlag::empty())).context("cannot hand a socket on")?;
+    Ok((ours, theirs))
 }
 
 fn provoke(args: &Args, cause: &Cause) -> anyhow::Result<Outcome> {
     let variant = args.variant.as_deref();
-    let refusal = match args.held {
-        Some(word) => repro::provoke_and_stay(cause, variant, word)?,
-        None => repro::provoke(cause, variant).map(|p| format!("{}: {}", p.syscall, p.error))?,
+    let refusal = match (args.held, args.again) {
+        (Some(word), _) => repro::provoke_and_stay(cause, variant, word)?,
+        (None, Some(word)) => repro::provoke_and_repeat(cause, variant, word)?,
+        (None, None) => repro::provoke(cause, variant).map(|p| format!("{}: {}", p.syscall, p.error))?,
     };
     outcome::say(&refusal);
     Ok(Outcome::Code(1))
@@ -66,8 +82,7 @@ fn words(args: &Args) -> anyhow::Result<Vec<OsString>> {
 }
 
 fn prove(args: &Args, global: &Global) -> anyhow::Result<Outcome> {
-    let (ours, theirs) = UnixStream::pair().context("cannot make a pair of sockets")?;
-    fcntl(&theirs, FcntlArg::F_SETFD(FdFlag::empty())).context("cannot hand a socket on")?;
+    let (ours, theirs) = line()?;
     let mut words = words(args)?;
     words.extend(["--held".into(), theirs.as_raw_fd().to_string().into()]);
     let (judged, tell) = explain::judge(words, args.form, global)?;

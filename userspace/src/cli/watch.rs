@@ -10,7 +10,7 @@ use crate::{
     correlate::{Key, Story},
     explain::{self, rank},
     journal::{ALIVE_EVERY, Bounds, Writer},
-    model::{Explained, Explanation, Stamp},
+    model::{Explained, Explanation, GraphEvidence, Stamp},
     pipeline::{Event, Paths, Pipeline, Spec},
     render,
 };
@@ -165,6 +165,7 @@ impl Session {
                     self.kept.insert(key, kept);
                 }
                 Event::Story(Story::Again { key, count, last }) => self.again(&key, count, last, journal)?,
+                Event::Story(Story::Closer { key, graph }) => self.closer(&key, *graph, journal)?,
             }
         }
         Ok(())
@@ -209,6 +210,22 @@ impl Session {
             return outcome::stream_json(&render::json::explanation(&one));
         }
         outcome::answer(&format!("{}\n", render::text::live(e, render::theme::Theme::for_stdout())));
+        Ok(())
+    }
+
+    /// What was told before is told once more only as far as it is new: who decided.
+    fn closer(&mut self, key: &Key, graph: GraphEvidence, journal: &mut Writer) -> anyhow::Result<()> {
+        let Some(kept) = self.kept.get_mut(key) else { return Ok(()) };
+        let Some(incident) = journal.closer(kept.row, graph)? else { return Ok(()) };
+        let explained = explain::explain_one(incident, explain::Options::default());
+        if kept.line.is_none() || self.json || self.counts.is_some() {
+            return Ok(());
+        }
+        kept.line = Some(render::text::line(&explained));
+        if let Some(line) = render::text::decided(&explained) {
+            let at = render::clock(clock::now().unix_ns);
+            outcome::answer(&format!("{at} {line}\n"));
+        }
         Ok(())
     }
 

@@ -65,7 +65,8 @@ impl Graphs {
                 succeeded.push(graph.clone());
             }
         }
-        Some(GraphEvidence { source, failed: failed.clone(), succeeded, types: BTreeMap::new() })
+        let (failed, types) = (failed.clone(), BTreeMap::new());
+        Some(GraphEvidence { source, failed, succeeded, types, probes: None })
     }
 
     /// The last request that the thread sent before its answer, which told of the refusal, was fetched.

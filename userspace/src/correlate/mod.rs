@@ -6,8 +6,8 @@ mod graphs;
 pub use graphs::Graphs;
 
 use crate::model::{
-    Container, Cost, EngineStep, Errno, Fact, Failure, FailureKind, GraphSource, Host, Incident, Loss, Owner,
-    Reading, Stamp, Suspect,
+    Container, Cost, EngineStep, Errno, Fact, Failure, FailureKind, GraphEvidence, GraphSource, Host,
+    Incident, Loss, Owner, Reading, Stamp, Suspect,
 };
 use std::collections::HashMap;
 
@@ -49,6 +49,8 @@ pub enum Story {
     New { key: Key, incident: Box<Incident> },
     /// The same failure again.
     Again { key: Key, count: u64, last: Stamp },
+    /// Its path when it happened again, with what functions returned on it.
+    Closer { key: Key, graph: Box<GraphEvidence> },
 }
 
 /// What makes two failures the same.
@@ -67,12 +69,16 @@ struct Open {
     count: u64,
     last: Stamp,
     pid: u32,
+    /// Return probes are on its path: the next time is looked at more closely.
+    closer: bool,
 }
 
 #[derive(Debug)]
 struct Pending {
     key: Key,
     what: Attributed,
+    /// It was told and counted already; only its path is of interest.
+    again: bool,
     /// Until when it waits for its graph, and for its engine's word; 0 when it does not.
     graph_until_ns: u64,
     step_until_ns: u64,
@@ -130,23 +136,37 @@ impl Correlator {
         {
             open.count += 1;
             open.last = now;
-            return Some(Story::Again { key, count: open.count, last: now });
+            let count = open.count;
+            if open.closer && expected.graph {
+                let graph_until_ns = now.mono_ns.saturating_add(self.graph_wait_ns);
+                let key = key.clone();
+                self.pending.push(Pending { key, what, again: true, graph_until_ns, step_until_ns: 0 });
+            }
+            return Some(Story::Again { key, count, last: now });
         }
         self.make_room();
-        self.open.insert(key.clone(), Open { count: 1, last: now, pid: what.failure.task.pid });
+        let pid = what.failure.task.pid;
+        self.open.insert(key.clone(), Open { count: 1, last: now, pid, closer: false });
         let until = |wanted: bool, wait_ns| if wanted { now.mono_ns.saturating_add(wait_ns) } else { 0 };
         let graph_until_ns = until(expected.graph && self.source.is_ok(), self.graph_wait_ns);
         let step_until_ns = until(expected.step && what.step.is_none(), STEP_WAIT_NS);
         if graph_until_ns.max(step_until_ns) == 0 {
             return Some(self.emit(key, what));
         }
-        self.pending.push(Pending { key, what, graph_until_ns, step_until_ns });
+        self.pending.push(Pending { key, what, again: false, graph_until_ns, step_until_ns });
         None
     }
 
     /// Takes a graph in.
     pub fn graph(&mut self, graph: crate::model::Graph) {
         self.graphs.push(graph);
+    }
+
+    /// Return probes are on this failure's path: when it happens again, its graph may tell more.
+    pub fn look_closer(&mut self, key: &Key, closer: bool) {
+        if let Some(open) = self.open.get_mut(key) {
+            open.closer = closer;
+        }
     }
 
     /// The flood the kernel counted without sending it.
@@ -195,14 +215,26 @@ impl Correlator {
         for mut p in std::mem::take(&mut self.pending) {
             p.what.step = p.what.step.or_else(|| step_of(&p.what.failure));
             let graph = p.graph_until_ns <= now_mono_ns || p.what.failure.time.mono_ns < graphs_up_to;
-            let step = p.step_until_ns <= now_mono_ns || p.what.step.is_some();
+            let step = p.again || p.step_until_ns <= now_mono_ns || p.what.step.is_some();
             if graph && step {
                 ready.push(p);
             } else {
                 self.pending.push(p);
             }
         }
-        ready.into_iter().map(|p| self.emit(p.key, p.what)).collect()
+        let story = |p: Pending| if p.again { self.closer(p) } else { Some(self.emit(p.key, p.what)) };
+        ready.into_iter().filter_map(story).collect()
+    }
+
+    /// The path of a repetition, if it tells what functions returned.
+    fn closer(&mut self, again: Pending) -> Option<Story> {
+        let source = *self.source.as_ref().ok()?;
+        let graph = self.graphs.evidence(&again.what.failure, source)?;
+        graph.failed.root.ret?;
+        let open = self.open.get_mut(&again.key).filter(|open| open.closer)?;
+        // Once is enough.
+        open.closer = false;
+        Some(Story::Closer { key: again.key, graph: Box::new(graph) })
     }
 
     /// Everything that still waits, as it is.

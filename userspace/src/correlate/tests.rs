@@ -242,3 +242,34 @@ fn a_processor_taken_away_between_return_and_report_does_not_lose_the_path() {
     assert!(late(-28).is_some());
     assert!(late(0).is_none(), "an earlier call that succeeded");
 }
+
+#[test]
+fn a_repetition_is_looked_at_once_when_its_path_is_probed() {
+    let mut c = traced();
+    let at = |at| attributed(failure(7, at, Errno::ENOSPC));
+    let returned = |end| {
+        let mut graph = graph(7, end, "count_mounts");
+        graph.root.ret = Some(-28i64 as u64);
+        graph
+    };
+    c.failure(at(1_000), GRAPH);
+    c.graph(graph(7, 990, "count_mounts"));
+    let Some(Story::New { key, .. }) = c.due(1_100, 1_001, no_step).into_iter().next() else { panic!() };
+    // Nobody asked for it yet.
+    assert!(matches!(c.failure(at(2_000), GRAPH), Some(Story::Again { count: 2, .. })));
+    assert!(!c.is_waiting());
+
+    c.look_closer(&key, true);
+    // Counted at once, told when its path is there; without values there is nothing to tell.
+    assert!(matches!(c.failure(at(3_000), GRAPH), Some(Story::Again { count: 3, .. })));
+    c.graph(graph(7, 2_990, "count_mounts"));
+    assert!(c.due(3_100, 3_001, no_step).is_empty());
+    assert!(matches!(c.failure(at(4_000), GRAPH), Some(Story::Again { count: 4, .. })));
+    c.graph(returned(3_990));
+    let closer = c.due(4_100, 4_001, no_step);
+    let [Story::Closer { key: of, graph }] = closer.as_slice() else { panic!("{closer:?}") };
+    assert_eq!((of, graph.failed.end_ns), (&key, Some(3_990)));
+
+    assert!(matches!(c.failure(at(5_000), GRAPH), Some(Story::Again { count: 5, .. })));
+    assert!(!c.is_waiting());
+}

@@ -105,16 +105,19 @@ fn graph(_: &Path) -> Vec<Check> {
     rows.extend(ftrace::ladder().into_iter().map(|(way, state)| {
         let mut row = availability("deciding function", state, "the next way is taken");
         row.detail = format!("{way}: {}", row.detail);
-        if way == BREAKPOINT && row.verdict != Verdict::Yes {
-            row.help = "needs function_graph and a free debug register of the processor".into();
-        }
+        let help = NEEDS.iter().find(|(known, _)| *known == way).filter(|_| row.verdict != Verdict::Yes);
+        row.help = help.map(|(_, needs)| (*needs).to_owned()).unwrap_or_default();
         row
     }));
     rows
 }
 
-/// Its name in the ladder.
-const BREAKPOINT: &str = "breakpoint";
+/// What rungs of the ladder need, by their names there.
+const NEEDS: [(&str, &str); 3] = [
+    ("breakpoint", "needs function_graph and a free debug register of the processor"),
+    ("kprobe.multi", "needs Linux 5.18 or newer with CONFIG_FPROBE, and no lockdown"),
+    ("kretprobe", "needs CONFIG_KPROBE_EVENTS and no lockdown"),
+];
 
 fn limits(_: &Path) -> Vec<Check> {
     let root = Root::default();

@@ -11,7 +11,7 @@ use crate::model::{FailureKind, GraphEvidence, Incident, Path, base_name};
 pub(super) fn of(incident: &Incident, options: Options) -> Option<Path> {
     let evidence = incident.graph.as_ref()?;
     let seen = returned(incident, evidence, options);
-    let mut path = by_return_value(&seen)
+    let mut path = by_return_value(evidence, &seen)
         .or_else(|| by_difference(incident, evidence, options))
         .or_else(|| by_catalogue(incident, evidence, options))
         .unwrap_or_else(|| bare(evidence));
@@ -32,12 +32,15 @@ fn returned(incident: &Incident, evidence: &GraphEvidence, options: Options) -> 
     seen.unwrap_or_default()
 }
 
-fn by_return_value(seen: &ByReturn) -> Option<Path> {
+fn by_return_value(evidence: &GraphEvidence, seen: &ByReturn) -> Option<Path> {
+    // Which rung it stood on, where it is not the one that the whole capture stands on.
+    let again = evidence.probes.as_ref().map(|way| format!("{way} on its path, when it was refused again"));
+    let notes: Vec<String> = again.into_iter().chain(seen.note.clone()).collect();
     Some(Path {
         functions: seen.path.clone(),
         decider: Some(seen.decider.clone()?),
         decider_method: Some("return-value".into()),
-        note: seen.note.clone(),
+        note: (!notes.is_empty()).then(|| notes.join("; ")),
         ..Path::default()
     })
 }

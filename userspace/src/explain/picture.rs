@@ -47,6 +47,7 @@ pub fn draw(graph: &Graph, call: &Call, others: &[(&Graph, &Call)], asked: &Aske
             .map(|(graph, other)| Graph { root: (*other).clone(), ..(*graph).clone() })
             .collect(),
         types: asked.types.clone(),
+        probes: None,
     };
     let answer = errno.map(|errno| answer(&evidence, errno)).unwrap_or_default();
     let way: Vec<&str> = answer.path.iter().map(String::as_str).collect();

@@ -1,9 +1,9 @@
 //! The one writer: a lock, small transactions, and bounds that are kept as it writes.
 
 use super::{JournalError, schema, watches};
-use crate::model::{Container, Incident, Stamp};
+use crate::model::{Container, GraphEvidence, Incident, Stamp};
 use nix::fcntl::{Flock, FlockArg};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use std::{
     fs::{self, File, OpenOptions},
     io::{Read, Write},
@@ -96,6 +96,26 @@ impl Writer {
             )
             .map_err(|e| self.err("write to", e))?;
         Ok(())
+    }
+
+    /// Keeps a closer look at a stored incident's path instead of the first; returns the incident as it is now. `None`
+    /// when it was pruned meanwhile.
+    pub fn closer(&mut self, id: i64, graph: GraphEvidence) -> Result<Option<Incident>, JournalError> {
+        let evidence = self
+            .db
+            .query_row("SELECT evidence FROM incident WHERE id = ?1", [id], |row| row.get::<_, String>(0))
+            .optional()
+            .map_err(|e| self.err("read", e))?;
+        let Some(evidence) = evidence else { return Ok(None) };
+        let mut incident: Incident = serde_json::from_str(&evidence)?;
+        incident.graph = Some(graph);
+        self.db
+            .execute(
+                "UPDATE incident SET evidence = ?2 WHERE id = ?1",
+                params![id, serde_json::to_string(&incident)?],
+            )
+            .map_err(|e| self.err("write to", e))?;
+        Ok(Some(incident))
     }
 
     /// Remembers an identity, so that the dead keep their names.

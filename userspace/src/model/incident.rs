@@ -30,6 +30,10 @@ pub struct GraphEvidence {
     /// Of the functions in `failed` whose returns were recorded, by the name in the graph.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub types: BTreeMap<String, Prototype>,
+    /// By which return probes it is known what functions returned, and then only of those that were probed: `failed` is
+    /// the call that was refused again, after the first had shown its path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes: Option<String>,
 }
 
 /// What was lost while watching.

@@ -1,8 +1,6 @@
-//! Stories on their way out: in order, each new one with the names of the code that made the call and the types of the
-//! kernel functions on its path, which are read for what is told alone.
+//! Stories on their way out: in order, each new one with the names of the code that made the call.
 
 use super::Event;
-use crate::capture::btf::prototypes;
 use crate::capture::user_stack::{Namer, Seen};
 use crate::correlate::Story;
 use crate::limits::read::Root;
@@ -30,8 +28,8 @@ impl Outgoing {
         }
     }
 
-    pub(super) fn extend(&mut self, stories: impl IntoIterator<Item = Story>) {
-        self.stories.extend(stories);
+    pub(super) fn push(&mut self, story: Story) {
+        self.stories.push_back(story);
     }
 
     pub(super) fn is_waiting(&self) -> bool {
@@ -50,14 +48,11 @@ impl Outgoing {
     pub(super) fn ready(&mut self) -> Vec<Event> {
         let mut ready = Vec::new();
         while let Some(mut story) = self.stories.pop_front() {
-            if let Story::New { incident, .. } = &mut story {
-                if self.namer.as_mut().is_some_and(|namer| namer.is_waiting_for(&mut incident.failure)) {
-                    self.stories.push_front(story);
-                    break;
-                }
-                if let Some(graph) = &mut incident.graph {
-                    graph.types = prototypes::of_running(&graph.failed.root.names());
-                }
+            if let Story::New { incident, .. } = &mut story
+                && self.namer.as_mut().is_some_and(|namer| namer.is_waiting_for(&mut incident.failure))
+            {
+                self.stories.push_front(story);
+                break;
             }
             ready.push(Event::Story(story));
         }

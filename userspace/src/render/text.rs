@@ -115,6 +115,14 @@ pub fn line(e: &Explained) -> String {
     format!("{who}: {what}{times}: {verdict}")
 }
 
+/// Who decided, where that was seen only later, when the same was refused again.
+pub fn decided(e: &Explained) -> Option<String> {
+    let path = e.path.as_ref().filter(|path| path.decider.is_some())?;
+    let chain: Vec<&str> = path.functions.iter().rev().map(String::as_str).collect();
+    let how: Vec<&str> = path.decider_method.as_deref().into_iter().chain(path.note.as_deref()).collect();
+    Some(format!("{}: decided in {} ({})", line(e), chain.join(" ◂ "), how.join(": ")))
+}
+
 /// The path a call was about, where it has one: ` /proc`.
 fn object(e: &Explained) -> String {
     let roles = ["target", "to_pathname", "pathname", "path", "filename"];

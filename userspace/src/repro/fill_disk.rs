@@ -38,17 +38,20 @@ pub(super) fn provoke(variant: &str) -> anyhow::Result<Provoked> {
 }
 
 /// What it was about can be seen through its process alone: the namespace ends with it.
-fn lingering<T>(error: io::Error, syscall: &'static str, open: T) -> Provoked {
+fn lingering(
+    error: io::Error,
+    syscall: &'static str,
+    again: impl FnMut() -> io::Result<()> + 'static,
+) -> Provoked {
     std::thread::sleep(super::LINGER);
-    drop(open);
-    Provoked::new(syscall, error)
+    Provoked { again: Some(Box::new(again)), ..Provoked::new(syscall, error) }
 }
 
 fn blocks(at: &Path) -> anyhow::Result<Provoked> {
     let mut file = File::create(at.join("file")).context("cannot create a file")?;
     for _ in 0..MOST {
         if let Err(error) = file.write_all(&[1; 4096]) {
-            return Ok(lingering(error, "write", file));
+            return Ok(lingering(error, "write", move || file.write_all(&[1; 4096])));
         }
     }
     bail!("a tmpfs of 64 KiB took {MOST} pages")
@@ -56,9 +59,10 @@ fn blocks(at: &Path) -> anyhow::Result<Provoked> {
 
 fn inodes(at: &Path) -> anyhow::Result<Provoked> {
     for i in 0..MOST {
-        if let Err(error) = OpenOptions::new().create_new(true).write(true).open(at.join(format!("file-{i}")))
-        {
-            return Ok(lingering(error, "openat", ()));
+        let path = at.join(format!("file-{i}"));
+        let make = move || OpenOptions::new().create_new(true).write(true).open(&path).map(drop);
+        if let Err(error) = make() {
+            return Ok(lingering(error, "openat", make));
         }
     }
     bail!("a tmpfs of 16 inodes took {MOST} files")
@@ -66,8 +70,9 @@ fn inodes(at: &Path) -> anyhow::Result<Provoked> {
 
 fn fallocate(at: &Path) -> anyhow::Result<Provoked> {
     let file = File::create(at.join("file")).context("cannot create a file")?;
-    match nix::fcntl::fallocate(&file, nix::fcntl::FallocateFlags::empty(), 0, 1 << 20) {
-        Err(error) => Ok(lingering(error.into(), "fallocate", file)),
+    let allocate = move || Ok(nix::fcntl::fallocate(&file, nix::fcntl::FallocateFlags::empty(), 0, 1 << 20)?);
+    match allocate() {
+        Err(error) => Ok(lingering(error, "fallocate", allocate)),
         Ok(()) => bail!("a tmpfs of 64 KiB gave 1 MiB"),
     }
 }

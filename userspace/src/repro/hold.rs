@@ -11,12 +11,36 @@ use nix::unistd::{ForkResult, fork};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 /// The word to do it once more.
-pub(super) const AGAIN: &str = "again\n";
+pub const AGAIN: &str = "again\n";
+/// That it was refused and waits for the word.
+pub const READY: &str = "refused, and can be repeated\n";
 /// The answers; the second with the error behind it.
 pub(super) const DONE: &str = "done";
 pub(super) const REFUSED: &str = "refused ";
+
+/// How long a fault waits for the word to repeat its call: return probes on many functions take seconds under emulation.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Provokes the fault, and makes the refused call once more when diag says so: by then it looks at it more closely.
+pub fn provoke_and_repeat(cause: &Cause, variant: Option<&str>, word: RawFd) -> anyhow::Result<String> {
+    // SAFETY: diag made this descriptor for us, and nothing else here knows of it.
+    let mut word = unsafe { UnixStream::from_raw_fd(word) };
+    word.set_read_timeout(Some(PATIENCE)).context("cannot limit the wait")?;
+    let mut provoked = provoke(cause, variant)?;
+    let refusal = format!("{}: {}", provoked.syscall, provoked.error);
+    if let Some(again) = &mut provoked.again {
+        let mut line = String::new();
+        // Whatever goes wrong here, the refusal was seen: diag may be gone, or have had enough.
+        let told = word.write_all(READY.as_bytes()).is_ok();
+        if told && BufReader::new(&word).read_line(&mut line).is_ok() && line == AGAIN {
+            let _ = again();
+        }
+    }
+    Ok(refusal)
+}
 
 /// Provokes the fault in a child that stays, tells diag the child's number, and returns what the child was refused.
 pub fn provoke_and_stay(cause: &Cause, variant: Option<&str>, word: RawFd) -> anyhow::Result<String> {

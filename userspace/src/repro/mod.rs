@@ -33,7 +33,7 @@ mod touch_mapping;
 mod use_up_namespaces;
 mod watch_limits;
 
-pub use hold::provoke_and_stay;
+pub use hold::{AGAIN, READY, provoke_and_repeat, provoke_and_stay};
 pub use prove::Holder;
 
 use crate::causes::{Cause, Fault};

@@ -20,6 +20,7 @@ mod killed;
 mod machine;
 mod mount_max;
 mod places;
+mod probed;
 mod proving;
 mod seccomp;
 mod short_lived;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Control files of the top trace instance. Left out is what cannot be restored or is no control (DESIGN
 /// 4.2): `touched_functions`, the printed form of `buffer_size_kb`, the data itself.
-const CONTROLS: [&str; 14] = [
+const CONTROLS: [&str; 15] = [
     "current_tracer",
     "trace_clock",
     "tracing_on",
@@ -21,6 +21,7 @@ const CONTROLS: [&str; 14] = [
     "max_graph_depth",
     "set_event",
     "set_event_pid",
+    "kprobe_events",
 ];
 
 const SYSCTLS: [&str; 8] = [

@@ -2,13 +2,16 @@
 //!
 //! [`GraphCapture::arm`] sets the tracer up for the functions of some [`Family`]s, in an instance of
 //! diag's own where this kernel can (6.12 and newer), else in the top one if nobody uses it; a thread
-//! reads the text and hands out one [`Graph`] a system call. Whatever was changed is written down first
+//! reads the text and hands out one [`Graph`] a system call. [`ReturnProbes`] give what functions returned to graphs that
+//! came without. Whatever was changed is written down first
 //! and put back on drop, or by [`sweep`] at the next start.
 
 pub mod families;
 mod filter;
 mod functions;
 mod price;
+mod probe_group;
+mod probed;
 mod reader;
 mod returns;
 mod session;
@@ -18,6 +21,7 @@ mod top;
 mod tracefs;
 
 pub use families::Family;
+pub use probed::{ProbeSpec, ReturnProbes};
 pub use session::{GraphCapture, Spent};
 
 use crate::model::{Availability, Graph, GraphSource};
@@ -43,6 +47,8 @@ pub enum FtraceError {
     SwitchedOff,
     #[error("function_graph works only in the top trace buffer here, and that is in use: {what}")]
     Busy { what: String },
+    #[error("this kernel is built without CONFIG_KPROBE_EVENTS")]
+    NoProbes,
     #[error("this kernel has none of the functions to watch")]
     NoFunctions,
     #[error("the kernel did not take the list of functions: {what}")]
@@ -168,15 +174,21 @@ pub fn ladder() -> Vec<(&'static str, Availability)> {
         Err(error) => {
             let why = format!("without function_graph there is none: {error}");
             let none = |way| (way, Availability::no(why.clone()));
-            return [returns::PRINTED, returns::TAPPED, DIFFERENCE].map(none).into();
+            return [returns::PRINTED, returns::TAPPED, probed::MULTI, probed::EVENTS, DIFFERENCE]
+                .map(none)
+                .into();
         }
     };
     let printed = capture.try_printed();
+    // Return probes take the order of arming, as the capture does.
+    drop(capture);
     let tapped = tap::Tap::open().map(|_| "on where traced functions return to".to_owned());
     let compared = crate::capture::successes::count();
     vec![
         (returns::PRINTED, availability(returns::PRINTED, printed)),
         (returns::TAPPED, availability(returns::TAPPED, tapped)),
+        (probed::MULTI, probed::available(probed::MULTI)),
+        (probed::EVENTS, probed::available(probed::EVENTS)),
         (DIFFERENCE, Availability::yes(format!("{compared} system calls can be made to succeed on purpose"))),
     ]
 }

@@ -6,7 +6,7 @@ use super::returns::{PRINTED, Returns, Source, TAPPED, is_off};
 use super::state::{Footprint, Record, RunDir, current};
 use super::tap::Tap;
 use super::tracefs::Tracefs;
-use super::{FtraceError, Graph, GraphSource, GraphSpec, filter, price, top};
+use super::{FtraceError, Graph, GraphSource, GraphSpec, filter, price, probe_group, top};
 use crate::capture::clock;
 use crate::model::{Availability, is_entry_of};
 use nix::unistd::Uid;
@@ -230,9 +230,9 @@ impl Footing {
         if !self.tracefs.exists("instances") {
             return Err(FtraceError::NotBuilt { tracers: "no instances".into() });
         }
-        let name = self.free_name()?;
+        let name = free_name(&self.tracefs)?;
         let saved = self.shared_options();
-        self.step(&name, Footprint { instance: Some(name.clone()), saved })?;
+        self.step(&name, Footprint { instance: Some(name.clone()), saved, group: None })?;
         self.tracefs.make_instance(&name)?;
         let buffer = self.tracefs.instance(&name);
         let tracers = buffer.value("available_tracers")?;
@@ -254,19 +254,10 @@ impl Footing {
 
     fn set_up_top(&mut self, spec: &GraphSpec, selection: &Selection) -> Result<(), FtraceError> {
         top::check_unused(&self.tracefs)?;
-        let footprint = Footprint { instance: None, saved: top::settings(&self.tracefs) };
+        let footprint = Footprint { instance: None, saved: top::settings(&self.tracefs), group: None };
         self.step(&format!("{}-top", std::process::id()), footprint)?;
         filter::set_up(&self.tracefs, spec, selection)?;
         self.tracefs.write("current_tracer", TRACER)
-    }
-
-    fn free_name(&self) -> Result<String, FtraceError> {
-        let taken = self.tracefs.instances();
-        let pid = std::process::id();
-        let mut names =
-            (0..MAX_OWN).map(|n| if n == 0 { format!("diag-{pid}") } else { format!("diag-{pid}-{n}") });
-        let free = names.find(|name| !taken.contains(name));
-        free.ok_or_else(|| FtraceError::Busy { what: format!("{MAX_OWN} captures of this process") })
     }
 
     /// On 6.12 an instance's options are the top's as well. Who arms first knows how they were; who comes
@@ -326,6 +317,16 @@ impl Footing {
     }
 }
 
+/// For an instance of this process that there is not yet.
+pub(super) fn free_name(tracefs: &Tracefs) -> Result<String, FtraceError> {
+    let taken = tracefs.instances();
+    let pid = std::process::id();
+    let mut names =
+        (0..MAX_OWN).map(|n| if n == 0 { format!("diag-{pid}") } else { format!("diag-{pid}-{n}") });
+    let free = names.find(|name| !taken.contains(name));
+    free.ok_or_else(|| FtraceError::Busy { what: format!("{MAX_OWN} captures of this process") })
+}
+
 impl Drop for Footing {
     fn drop(&mut self) {
         if let Err(error) = self.undo() {
@@ -365,7 +366,13 @@ pub(super) fn sweep(tracefs: &Tracefs, run: &RunDir) -> Result<usize, FtraceErro
         let owner = name.strip_prefix("diag-").and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
         let recorded = living.iter().any(|footprint| footprint.instance.as_ref() == Some(&name));
         if owner.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) && !recorded {
-            Footprint { instance: Some(name), saved: Vec::new() }.undo(tracefs, true)?;
+            Footprint { instance: Some(name), ..Footprint::default() }.undo(tracefs, true)?;
+            swept += 1;
+        }
+    }
+    for group in probe_group::of_the_dead(tracefs) {
+        if !living.iter().any(|footprint| footprint.group.as_ref() == Some(&group)) {
+            probe_group::remove(tracefs, &group)?;
             swept += 1;
         }
     }

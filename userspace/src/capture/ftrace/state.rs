@@ -5,8 +5,8 @@
 //! a file whose lock can be taken belongs to the dead. That survives reused process ids and works across
 //! pid namespaces. A second lock orders arming, disarming and sweeping.
 
-use super::FtraceError;
 use super::tracefs::Tracefs;
+use super::{FtraceError, probe_group};
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
@@ -31,6 +31,9 @@ pub(super) struct Footprint {
     pub(super) instance: Option<String>,
     /// Files of the top instance to put back.
     pub(super) saved: Vec<Saved>,
+    /// The group of probes it made in `kprobe_events`, which is one for all instances.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) group: Option<String>,
 }
 
 impl Footprint {
@@ -50,9 +53,16 @@ impl Footprint {
         };
         if let Some(name) = &self.instance {
             if tracefs.instances().contains(name) {
+                if let Some(group) = &self.group {
+                    // While one is in use none of them can go.
+                    keep(probe_group::switch_off(&tracefs.instance(name), group));
+                }
                 // A tracer in use would make the removal fail with EBUSY on some kernels.
                 keep(tracefs.instance(name).write("current_tracer", "nop"));
                 keep(tracefs.remove_instance(name));
+            }
+            if let Some(group) = &self.group {
+                keep(probe_group::remove(tracefs, group));
             }
         } else if taken_over(tracefs) {
             return Ok(());
@@ -141,7 +151,7 @@ impl RunDir {
             let footprint = read.then(|| first_value(&text)).flatten();
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(file) => {
-                    let nothing = Footprint { instance: Some(String::new()), saved: Vec::new() };
+                    let nothing = Footprint { instance: Some(String::new()), ..Footprint::default() };
                     dead.push((Record { path, file }, footprint.unwrap_or(nothing)));
                 }
                 Err(_) => living.extend(footprint),
@@ -191,7 +201,7 @@ mod tests {
     fn the_dead_are_told_from_the_living() {
         let dir = tempfile::tempdir().unwrap();
         let run = RunDir::new(dir.path()).unwrap();
-        let footprint = |name: &str| Footprint { instance: Some(name.into()), saved: Vec::new() };
+        let footprint = |name: &str| Footprint { instance: Some(name.into()), ..Footprint::default() };
         let alive = run.record("1", &footprint("alive")).unwrap();
         drop(run.record("2", &footprint("dead")).unwrap());
         fs::write(dir.path().join("ftrace-3.json"), "{\"inst").unwrap();
@@ -207,7 +217,7 @@ mod tests {
     #[test]
     fn a_footprint_may_be_followed_by_the_rest_of_a_longer_one() {
         let print = first_value("{\"instance\":\"diag-1\",\"saved\":[]}\"x\",\"value\":\"0\"}]}");
-        assert_eq!(print, Some(Footprint { instance: Some("diag-1".into()), saved: Vec::new() }));
+        assert_eq!(print, Some(Footprint { instance: Some("diag-1".into()), ..Footprint::default() }));
         assert_eq!(first_value(""), None);
     }
 

@@ -93,8 +93,13 @@ impl Found {
             let task = Task { pid: graph.tid, tid: graph.tid, comm: graph.comm.clone(), ..Task::default() };
             let kind = FailureKind::Syscall { name: call, nr: 0, abi: Abi::Native, errno, args: Vec::new() };
             let succeeded = self.succeeded.get(&graph.root.name).into_iter().flatten().cloned().collect();
-            let evidence =
-                GraphEvidence { source: GraphSource::File, failed: graph, succeeded, types: BTreeMap::new() };
+            let evidence = GraphEvidence {
+                source: GraphSource::File,
+                failed: graph,
+                succeeded,
+                types: BTreeMap::new(),
+                probes: None,
+            };
             self.incidents.push(incident(Failure { time, task, kind, readings: Vec::new() }, evidence));
         } else {
             self.left_out += 1;

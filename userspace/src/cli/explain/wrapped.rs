@@ -1,6 +1,7 @@
 //! `diag explain -- CMD`: a command under watch from its first instruction on, and what engines do for it.
 
 use super::super::Global;
+use super::again::Again;
 use crate::{
     capture::{
         command::{Running, Waiting},
@@ -26,11 +27,12 @@ pub(super) struct Wanted {
     pub(super) differences: bool,
 }
 
-/// Runs a command under watch from its first instruction on.
+/// Runs a command under watch from its first instruction on. `again`: it can repeat what it was refused, on this word.
 pub(super) fn run(
     words: &[OsString],
     json: bool,
     wanted: Wanted,
+    mut again: Option<Again>,
     global: &Global,
 ) -> anyhow::Result<Evidence> {
     // Before any thread exists, so that the fork is a plain one.
@@ -54,11 +56,15 @@ pub(super) fn run(
             budget: 100.0,
         };
         let mut pipeline = Pipeline::start(&spec)?;
+        again = again.filter(|_| pipeline.may_look_closer());
         let running: Running = waiting.release();
         let mut events = Vec::new();
         let ended = loop {
             tokio::select! {
-                more = pipeline.next() => events.extend(more.context("reading from the kernel failed")?),
+                more = pipeline.next() => {
+                    events.extend(more.context("reading from the kernel failed")?);
+                    again = again.take().and_then(|again| again.advise(pipeline.closer()));
+                }
                 _ = child.recv() => {}
                 // A terminal sends SIGINT to the command too; a supervisor's SIGTERM is passed on.
                 _ = interrupt.recv() => {}
@@ -71,7 +77,7 @@ pub(super) fn run(
         events.extend(pipeline.finish(MOST_WAIT).await.context("reading from the kernel failed")?);
         let mut incidents = fold(events);
         pipeline.tell_searches(&mut incidents);
-        if wanted.differences || !pipeline.host().capture.returns.is_yes() {
+        if wanted.differences || !pipeline.host().capture.returns.is_yes() && !all_returned(&incidents) {
             pipeline.compare(&mut incidents).await;
         }
         let program = plain[0].rsplit('/').next().unwrap_or_default();
@@ -94,6 +100,11 @@ pub(super) fn run(
     })
 }
 
+/// Whether it is known of each path what functions returned on it.
+fn all_returned(incidents: &[Incident]) -> bool {
+    incidents.iter().filter_map(|i| i.graph.as_ref()).all(|graph| graph.failed.root.ret.is_some())
+}
+
 /// Stories to incidents with their final counts.
 fn fold(events: Vec<Event>) -> Vec<Incident> {
     let mut incidents = Vec::new();
@@ -107,6 +118,13 @@ fn fold(events: Vec<Event>) -> Vec<Incident> {
             }
             Event::Story(Story::Again { key, count, last }) => {
                 counts.insert(key, (count, last));
+            }
+            Event::Story(Story::Closer { key, graph }) => {
+                // The latest of that name: an earlier one was over when it began anew.
+                if let Some(at) = keys.iter().rposition(|known| *known == key) {
+                    let incident: &mut Incident = &mut incidents[at];
+                    incident.graph = Some(*graph);
+                }
             }
             Event::Container(..) | Event::Less(_) => {}
         }

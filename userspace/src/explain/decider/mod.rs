@@ -13,11 +13,13 @@
 pub(super) mod align;
 mod compare;
 mod noise;
+mod probing;
 mod returned;
 mod tree;
 mod typed;
 
 pub use noise::{can_come, is_noise};
+pub use probing::worth_probing;
 pub use returned::{ByReturn, by_answer, by_return_value};
 pub use typed::{errno, words};
 

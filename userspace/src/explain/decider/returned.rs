@@ -43,12 +43,23 @@ pub fn by_return_value(evidence: &GraphEvidence, errno: Errno) -> Option<ByRetur
         let note = format!("{} itself did not return the error", root.name);
         return Some(ByReturn { note: Some(note), returns, ..ByReturn::default() });
     }
+    if let Some(note) = missed(evidence, at) {
+        return Some(ByReturn { note: Some(note), returns, ..ByReturn::default() });
+    }
     Some(ByReturn {
         decider: Some(at.name.to_owned()),
         path: way.iter().map(|node| node.name.to_owned()).collect(),
         note: inside(at),
         returns,
     })
+}
+
+/// Where only some functions were probed: whether the decider may be below this one after all. A wrong name would cost
+/// more than none.
+fn missed(evidence: &GraphEvidence, at: &Node<'_>) -> Option<String> {
+    evidence.probes.as_ref()?;
+    let unseen = at.children.iter().find(|child| child.unseen)?;
+    Some(format!("{} returned the error, but what {} returned to it was not seen", at.name, unseen.name))
 }
 
 /// For an errno that the call did not return but wrote into an answer, as netlink does: what returned it first
@@ -61,6 +72,9 @@ pub fn by_answer(evidence: &GraphEvidence, errno: Errno) -> Option<ByReturn> {
         return None;
     }
     let at = descend(way[way.len() - 1], &mut way);
+    if missed(evidence, at).is_some() {
+        return None;
+    }
     Some(ByReturn {
         decider: Some(at.name.to_owned()),
         path: way.iter().map(|node| node.name.to_owned()).collect(),

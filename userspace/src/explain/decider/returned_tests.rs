@@ -35,7 +35,8 @@ fn types(short: &[&str]) -> BTreeMap<String, Prototype> {
 
 fn evidence(root: Call, short: &[&str]) -> GraphEvidence {
     let failed = Graph { tid: 1, comm: String::new(), cpu: 0, start_ns: 0, end_ns: Some(9), root, lost: 0 };
-    GraphEvidence { source: GraphSource::Instance, failed, succeeded: Vec::new(), types: types(short) }
+    let (succeeded, types) = (Vec::new(), types(short));
+    GraphEvidence { source: GraphSource::Instance, failed, succeeded, types, probes: None }
 }
 
 fn found(root: Call, short: &[&str], errno: Errno) -> ByReturn {
@@ -172,4 +173,24 @@ fn an_errno_in_an_answer_was_returned_to_who_wrote_the_answer() {
     assert_eq!(found.path.len(), 6);
     assert_eq!(by_answer(&evidence, Errno(libc::EPERM)), None, "nobody returned that");
     assert_eq!(by_return_value(&evidence, Errno(libc::EBUSY)).unwrap().decider, None);
+}
+
+#[test]
+fn with_probes_on_some_functions_a_decider_that_may_be_further_down_is_not_named() {
+    let refuses = |ret| {
+        let count = Call { ret, ..Call::leaf("count_mounts") };
+        let checks = Call::leaf("ns_capable");
+        let attach =
+            call("attach_recursive_mnt", INT_ENOSPC, vec![checks, count, Call::leaf("unlock_mount")]);
+        call("__x64_sys_mount", ENOSPC, vec![attach])
+    };
+    let short = ["attach_recursive_mnt:i", "count_mounts:i", "ns_capable:b", "unlock_mount:i"];
+    let probed = |root| GraphEvidence { probes: Some("kprobe.multi".into()), ..evidence(root, &short) };
+    let seen = by_return_value(&probed(refuses(Some(INT_ENOSPC))), Errno::ENOSPC).unwrap();
+    assert_eq!(seen.decider.as_deref(), Some("count_mounts"));
+    let missed = by_return_value(&probed(refuses(None)), Errno::ENOSPC).unwrap();
+    assert_eq!(missed.decider, None);
+    assert!(missed.note.unwrap().contains("what count_mounts returned to it was not seen"));
+    let none = by_return_value(&probed(refuses(Some(0))), Errno::ENOSPC).unwrap();
+    assert_eq!(none.decider.as_deref(), Some("attach_recursive_mnt"));
 }

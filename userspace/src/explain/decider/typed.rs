@@ -4,6 +4,7 @@
 //! returned a moment before; EPERM is -1, which an unsigned `(uid_t)-1` looks like; an `int` of -28 has zeros
 //! in its upper half, a pointer of -28 has not.
 
+use super::probing;
 use crate::model::{Call, Errno, Gives, Prototype, Returned, base_name};
 use std::collections::BTreeMap;
 
@@ -34,6 +35,8 @@ pub(super) struct Node<'a> {
     pub(super) said: Said,
     /// It returned the error that is looked for, and the register is no leftover.
     pub(super) tells: bool,
+    /// It may have returned an error, and nobody saw what it returned.
+    pub(super) unseen: bool,
     pub(super) children: Vec<Node<'a>>,
 }
 
@@ -68,7 +71,8 @@ impl<'a> Reading<'a> {
         let believed = own_type || !before || children.iter().any(|child| child.tells);
         let tells = said == Said::Errno(self.errno) && believed;
         self.exists |= tells;
-        Node { name: base_name(&call.name), prototype, said, tells, children }
+        let unseen = probing::may_have_told(call, self.types);
+        Node { name: base_name(&call.name), prototype, said, tells, unseen, children }
     }
 }
 

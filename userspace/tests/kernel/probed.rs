@@ -1,0 +1,190 @@
+//! The lower rungs of the ladder: who decided, by return probes on the path of what is refused again, where neither the
+//! kernel prints return values nor a breakpoint sees them.
+
+use crate::bench_of_one::{Bench, DEADLINE, Lowered, child, exe, mounts_here, text, wanted};
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// What is switched off so that a rung is reached.
+const RUNGS: [(&str, &str); 2] = [
+    ("kprobe.multi", "funcgraph-retval,breakpoint"),
+    ("kretprobe", "funcgraph-retval,breakpoint,kprobe_multi"),
+];
+
+/// The rungs that work here, by what `diag doctor` says; those that must and do not fail the test.
+fn rungs(bench: &Bench) -> Vec<(&'static str, &'static str)> {
+    let checks = bench.run(&["doctor", "--json"]);
+    let checks: Vec<Value> = serde_json::from_slice(&checks.stdout).unwrap();
+    let says = |way: &str| {
+        let row = checks.iter().find(|c| {
+            c["what"] == "deciding function" && c["detail"].as_str().unwrap().starts_with(&format!("{way}: "))
+        });
+        let row = row.unwrap_or_else(|| panic!("doctor does not speak of {way}"));
+        (row["verdict"] == "yes", row["detail"].as_str().unwrap().to_owned())
+    };
+    let required = std::env::var("DIAG_REQUIRE_FUNCTION_GRAPH").is_ok_and(|value| value == "1");
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut found = Vec::new();
+    for rung in RUNGS {
+        let (works, detail) = says(rung.0);
+        println!("{detail}");
+        let too_old = rung.0 == "kprobe.multi" && release.starts_with("5.10");
+        assert!(works || !required || too_old, "{detail}");
+        assert!(!(works && too_old), "{detail}");
+        if works {
+            found.push(rung);
+        }
+    }
+    if found.is_empty() {
+        println!("skipped: no return probes here");
+    }
+    found
+}
+
+fn explained(bench: &Bench, off: &str, words: &[&str]) -> Value {
+    let started = Instant::now();
+    let mut diag = bench.diag(words);
+    let out = diag.env("DIAG_DISABLE", off).env("DIAG_LOG", "diag=info").output().unwrap();
+    println!("{words:?} without {off}: {:?}\n{}", started.elapsed(), text(&out.stderr));
+    assert_eq!(out.status.code(), Some(1), "{}{}", text(&out.stdout), text(&out.stderr));
+    serde_json::from_slice(&out.stdout).unwrap()
+}
+
+/// The fault, and who may be named: builds inline one function or the other.
+const FAULTS: [(&str, &str, &[&str]); 4] = [
+    ("mount-max", "mount", &["count_mounts"]),
+    ("max-namespaces", "uts", &["inc_ucount", "copy_utsname", "create_new_namespaces"]),
+    ("pids-max", "own", &["pids_can_fork"]),
+    ("disk-full", "fallocate", &["shmem_fallocate", "shmem_inode_acct_blocks"]),
+];
+
+#[test]
+fn who_decided_is_seen_when_it_is_refused_again() {
+    let Some(bench) = Bench::open() else { return };
+    for (way, off) in rungs(&bench) {
+        for (cause, variant, deciders) in FAULTS {
+            let lowered = (cause == "mount-max").then(|| Lowered::mount_max(mounts_here() + 300));
+            let answer = explained(&bench, off, &["repro", cause, "--variant", variant, "--json"]);
+            drop(lowered);
+            let incident = &answer["incidents"][0];
+            let (path, first) = (&incident["path"], &incident["findings"][0]["cause"]);
+            println!("{way} {cause}: {path}");
+            assert_eq!(first, cause, "{way}: {answer:#}");
+            assert_eq!(path["decider_method"], "return-value", "{way} {cause}: {answer:#}");
+            assert!(path["note"].as_str().is_some_and(|note| note.contains(way)), "{way} {cause}: {path:#}");
+            let decider = path["decider"].as_str().unwrap();
+            assert!(deciders.contains(&decider), "{way} {cause}: {path:#}");
+        }
+        bench.nothing_left_yet();
+    }
+    bench.nothing_left();
+}
+
+/// Nothing is told before the first refusal's path is known, and a command is run once: without a second refusal the
+/// rung below answers.
+#[test]
+fn a_single_refusal_is_told_by_difference_all_the_same() {
+    let Some(bench) = Bench::open() else { return };
+    for (way, off) in rungs(&bench) {
+        let lowered = Lowered::mount_max(mounts_here() + 300);
+        let diag = bench.diag(&[]).get_program().to_str().unwrap().to_string();
+        let words = ["explain", "--json", "--", &diag, "repro", "mount-max", "--provoke"];
+        let answer = explained(&bench, off, &words);
+        drop(lowered);
+        let path = &answer["incidents"][0]["path"];
+        assert_eq!(path["decider"], "count_mounts", "{way}: {answer:#}");
+        assert_eq!(path["decider_method"], "difference", "{way}: {answer:#}");
+        bench.nothing_left_yet();
+    }
+    bench.nothing_left();
+}
+
+/// Not a test of its own: asks for the same refused mount again and again, until it is killed.
+#[test]
+fn child_that_is_refused_again_and_again() {
+    if !wanted() {
+        return;
+    }
+    let none = None::<&str>;
+    let deadline = Instant::now() + DEADLINE;
+    while Instant::now() < deadline {
+        let refused = nix::mount::mount(none, "/", Some("no-such-type"), nix::mount::MsFlags::empty(), none);
+        assert_eq!(refused, Err(nix::errno::Errno::ENODEV));
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// Killed when the test is over, however it is over.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_watch_looks_closer_at_what_is_refused_again() {
+    let Some(bench) = Bench::open() else { return };
+    for (way, off) in rungs(&bench) {
+        let mut watch = bench.diag(&["watch", "--budget", "100"]);
+        watch.env("DIAG_DISABLE", off).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut watch = Running(watch.spawn().unwrap());
+        let exe = exe();
+        let words = child(&exe, "probed::child_that_is_refused_again_and_again");
+        let mut refused = Command::new(words[0]);
+        let refused = Running(refused.args(&words[1..]).stdout(Stdio::null()).spawn().unwrap());
+        let lines = BufReader::new(watch.0.stdout.take().unwrap()).lines();
+        let told = lines.map_while(Result::ok).inspect(|line| println!("{way}: {line}"));
+        let closer = told.take(50).find(|line| line.contains("decided in") && line.contains(way));
+        let closer = closer.expect("the closer look is told");
+        assert!(closer.contains("return-value"), "{closer}");
+        drop(refused);
+        nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(watch.0.id() as i32),
+            nix::sys::signal::Signal::SIGTERM,
+        )
+        .unwrap();
+        watch.0.wait().unwrap();
+        bench.nothing_left_yet();
+    }
+    bench.nothing_left();
+}
+
+/// Return probes in `kprobe_events` have no descriptor that would take them along.
+#[test]
+fn probes_of_a_killed_diag_are_removed_by_the_next_one() {
+    let Some(bench) = Bench::open() else { return };
+    let Some((_, off)) = rungs(&bench).into_iter().find(|(way, _)| *way == "kretprobe") else { return };
+    let exe = exe();
+    let words = child(&exe, "probed::child_that_is_refused_again_and_again");
+    let mut left = 0;
+    for round in 0..6 {
+        let mut diag = bench.diag(&[&["explain", "--json", "--"][..], &words].concat());
+        diag.env("DIAG_DISABLE", off).stdout(Stdio::null()).stderr(Stdio::null());
+        let diag = Running(diag.spawn().unwrap());
+        let begin = Instant::now();
+        while groups().is_empty() && begin.elapsed() < DEADLINE {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // From the first probe on: while more come, when all are there, while they go again.
+        std::thread::sleep(Duration::from_millis(round * 400));
+        drop(diag);
+        left += groups().len();
+        let next = bench.run(&["explain", "--", "true"]);
+        assert_eq!(next.status.code(), Some(0), "{}", text(&next.stderr));
+        assert_eq!(groups(), Vec::<String>::new(), "round {round}");
+        bench.nothing_left_yet();
+    }
+    assert!(left > 0, "no killed diag left a probe: the test tests nothing");
+    bench.nothing_left();
+}
+
+/// Lines of diag's own in the file that lists everybody's probes.
+fn groups() -> Vec<String> {
+    let text = std::fs::read_to_string("/sys/kernel/tracing/kprobe_events").unwrap_or_default();
+    text.lines().filter(|line| line.contains(":diag_")).map(str::to_owned).collect()
+}

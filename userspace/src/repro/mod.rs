@@ -220,6 +220,8 @@ const ACTIONS: &[(&str, Action)] = &[
     ("rlimit-msgqueue", ipc_limits::posix_bytes),
     ("rlimit-nofile", own_limits::descriptors),
     ("ambient-capability", own_limits::ambient),
+    ("memory-nodes", own_limits::memory_node),
+    ("multicast-interface", own_network::join_without_route),
     ("pipe-shrink", own_limits::smaller_pipe),
     ("rlimit-order", own_limits::soft_above_hard),
     ("rlimit-raise", own_limits::raise),

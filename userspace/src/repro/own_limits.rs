@@ -85,6 +85,23 @@ pub(super) fn highest_descriptors(_: &str) -> anyhow::Result<Provoked> {
     )
 }
 
+/// Node 40, which hardly any machine has.
+pub(super) fn memory_node(variant: &str) -> anyhow::Result<Provoked> {
+    const BIND: libc::c_int = 2;
+    let mask = [1_u64 << 40];
+    let at = map(MIB, libc::PROT_READ, 0);
+    let syscall = if variant == "range" { "mbind" } else { "set_mempolicy" };
+    Provoked::by(syscall, move || {
+        // SAFETY: a mask of 64 bits that lives through the call, and the mapping made above.
+        result(unsafe {
+            match syscall {
+                "mbind" => libc::syscall(libc::SYS_mbind, at, MIB, BIND, mask.as_ptr(), 64, 0),
+                _ => libc::syscall(libc::SYS_set_mempolicy, BIND, mask.as_ptr(), 64),
+            }
+        })
+    })
+}
+
 /// A pipe with two pages in it, which is to have one.
 pub(super) fn smaller_pipe(_: &str) -> anyhow::Result<Provoked> {
     let mut ends = [0; 2];
@@ -97,8 +114,8 @@ pub(super) fn smaller_pipe(_: &str) -> anyhow::Result<Provoked> {
     if !filled {
         return Err(io::Error::last_os_error()).context("cannot fill a pipe");
     }
-    // SAFETY: a descriptor that is open, and a number.
     Provoked::by("fcntl", move || {
+        // SAFETY: a descriptor that is open, and a number.
         result(i64::from(unsafe { libc::fcntl(ends[1], libc::F_SETPIPE_SZ, 4096) }))
     })
 }

@@ -100,6 +100,15 @@ pub(super) fn add_sources(_: &str) -> anyhow::Result<Provoked> {
     bail!("a second source was taken")
 }
 
+/// struct ip_mreq: group, interface. Nothing is up in a new namespace.
+pub(super) fn join_without_route(_: &str) -> anyhow::Result<Provoked> {
+    unshare(CloneFlags::CLONE_NEWNET).context("cannot make a network namespace (CAP_SYS_ADMIN is needed)")?;
+    let own = socket(libc::AF_INET, DGRAM, 0)?;
+    let request: [[u8; 4]; 2] = [[224, 1, 2, 3], [0; 4]];
+    let done = sockets::set(&own, libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP, &request);
+    refused(done, "setsockopt", own)
+}
+
 /// IPT_SO_GET_INFO, with a table that nobody has.
 pub(super) fn unknown_table(_: &str) -> anyhow::Result<Provoked> {
     const GET_INFO: i32 = 64;

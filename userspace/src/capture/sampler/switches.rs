@@ -41,6 +41,13 @@ pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
             }
         }
     }
+    if matches!(look.call, "set_mempolicy" | "mbind")
+        && look.errno == Errno::EINVAL
+        && let Ok(text) = fs::read_to_string(look.root.join(format!("proc/{}/status", failure.task.tid)))
+        && let Some(nodes) = text.lines().find_map(|line| line.strip_prefix("Mems_allowed_list:"))
+    {
+        note("Mems_allowed_list".into(), String::new(), nodes.trim().into(), "/proc/PID/status".into());
+    }
     if let Some(name) = tun_device(look, failure) {
         note("tun device".into(), String::new(), name, "the caller's struct ifreq".into());
     }

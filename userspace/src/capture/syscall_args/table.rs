@@ -194,6 +194,7 @@ pub(super) const CALLS: &[Call] = calls! {
     "mmap" | "mmap2"(addr: Long, length: Long, prot: Flags(PROT), flags: Flags(MAP), fd: Fd, offset: Long);
     "mprotect"(addr: Long, size: Long, prot: Flags(PROT));
     "mremap"(old_address: Long, old_size: Long, new_size: Long, flags: Int, new_address: Long);
+    "set_mempolicy"(mode: Int, nodemask: Long, maxnode: Long);
     "madvise"(addr: Long, size: Long, advice: Int);
     "mlock"(addr: Long, size: Long);
     "mlock2"(addr: Long, size: Long, flags: Int);

@@ -186,6 +186,19 @@ pub(super) const OBJECTS: &[Set] = &[
             ("open_how.resolve", Caller(2, 16, 8)),
         ],
     },
+    // The first word of the mask is that of the first 64 nodes.
+    Set {
+        calls: &["set_mempolicy"],
+        errnos: &[EINVAL],
+        then: Then::Nothing,
+        values: &[("nodemask", Caller(1, 0, 8))],
+    },
+    Set {
+        calls: &["mbind"],
+        errnos: &[EINVAL],
+        then: Then::Nothing,
+        values: &[("nodemask", Caller(3, 0, 8))],
+    },
     Set {
         calls: &["mount_setattr"],
         errnos: &[EINVAL, EPERM],

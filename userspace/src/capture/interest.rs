@@ -207,7 +207,7 @@ const CURATED: &[Interest] = &[
     only(&["msgget", "shmat", "ipc"], &[ENOSPC, ENOMEM]),
     only(&["msgsnd"], &[EINVAL, ENOMEM]),
     only(&["semop", "semtimedop"], &[E2BIG, ENOMEM]),
-    only(&["rt_sigqueueinfo", "rt_tgsigqueueinfo"], &[EAGAIN]),
+    only(&["rt_sigqueueinfo", "rt_tgsigqueueinfo", "tgkill", "tkill", "pidfd_send_signal"], &[EAGAIN]),
     // EBUSY: deadline tasks have all the time that may be promised.
     only(&["setpriority", "sched_setscheduler", "sched_setattr", "sched_setparam"], &[EPERM, EACCES, EBUSY]),
     only(&["syslog"], &[EPERM]),
@@ -221,6 +221,8 @@ const CURATED: &[Interest] = &[
     only(&["socket", "socketcall"], &[EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM, EACCES, EPROTONOSUPPORT]),
     only(&["bind"], &[EADDRINUSE, EADDRNOTAVAIL, EACCES, EPERM, ENOBUFS, ENOMEM, ENODEV]),
     only(&["listen"], &[EADDRINUSE]),
+    // Of netlink: messages were lost.
+    only(&["recvmsg", "recvfrom"], &[ENOBUFS]),
     only(&["connect"], &[EADDRNOTAVAIL, EPERM, ENOBUFS, ENOMEM, EACCES]),
     only(&["sendto", "sendmsg", "sendmmsg"], &[ENOBUFS, ENOMEM, EPERM, EMSGSIZE, ETOOMANYREFS, EACCES]),
 ];

@@ -2,6 +2,7 @@
 //! engineer checks first.
 
 mod arguments;
+mod bpf_map;
 mod cgroup;
 mod cpuset;
 mod denials;
@@ -14,6 +15,7 @@ mod huge_pages;
 mod identity;
 mod kernel_values;
 mod links;
+mod locks;
 mod memory_cgroups;
 mod mounting;
 mod mounts;
@@ -25,6 +27,7 @@ pub(super) mod perf_ring;
 mod rlimits;
 mod scheduling;
 mod seccomp;
+mod session;
 mod storage;
 mod switches;
 mod target;
@@ -70,13 +73,16 @@ const SAMPLERS: &[fn(&Look<'_>, &mut Failure, &mut Sampled)] = &[
     namespaces::look,
     cgroup::look,
     arguments::look,
+    bpf_map::look,
     identity::look,
     denials::look,
     path_object::look,
     file_capabilities::look,
     switches::look,
+    session::look,
     target::look,
     links::look,
+    locks::look,
     kernel_values::look,
     cpuset::look,
     storage::look,

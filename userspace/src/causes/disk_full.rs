@@ -27,6 +27,7 @@ const DATA: &[&str] = &[
     "truncate",
     "truncate64",
     "copy_file_range",
+    "splice",
     "sendfile",
     "sendfile64",
 ];
@@ -48,6 +49,7 @@ const NAMES: &[&str] = &[
     "rename",
     "renameat",
     "renameat2",
+    "bind",
     "mount",
 ];
 
@@ -113,6 +115,7 @@ has room for what would be written.",
         ("symlink", "ENOSPC"),
         ("linkat", "ENOSPC"),
         ("rename", "ENOSPC"),
+        ("bind", "ENOSPC"),
         ("mount", "ENOSPC"),
     ],
     deciders: DECIDERS,
@@ -268,7 +271,8 @@ fn in_one_piece(case: &Case<'_>, place: &FileSystem) -> Option<FileSystem> {
 /// behind a descriptor there may be a device, a pipe or a socket as well, and nothing is claimed.
 fn unread(case: &Case<'_>) -> Option<Proof> {
     let (call, _) = case.failure().syscall()?;
-    let path = ["pathname", "path", "newpath", "linkpath"].iter().find_map(|n| case.failure().text_arg(n))?;
+    let path = ["pathname", "path", "newpath", "linkpath"].iter().find_map(|n| case.failure().text_arg(n));
+    let path = path.or_else(|| case.failure().socket_file())?;
     let interface = ["/dev", "/proc", "/sys"].iter().any(|dir| path.starts_with(dir));
     if interface {
         return None;

@@ -14,7 +14,8 @@ file for what is to be done with it. One of three classes counts, owner, group o
 root often is denied because engines leave out nothing of CAP_DAC_OVERRIDE, but a user namespace does: there the \
 capability counts only over files whose owner has a number inside, and a host's volume belongs to \"nobody\". A program \
 copied into an image without its x bit (COPY from Windows, a ConfigMap with mode 0644) cannot be started even by root. \
-A folder of mode 0700 on the way hides all that lies below it.",
+A folder of mode 0700 on the way hides all that lies below it. To connect to a local socket, /var/run/docker.sock for one, \
+takes write permission on its file.",
     shows_as: &[
         ("execve", "EACCES"),
         ("openat", "EACCES"),
@@ -24,6 +25,8 @@ A folder of mode 0700 on the way hides all that lies below it.",
         ("rename", "EACCES"),
         ("chdir", "EACCES"),
         ("newfstatat", "EACCES"),
+        ("connect", "EACCES"),
+        ("bind", "EACCES"),
     ],
     deciders: &["generic_permission", "acl_permission_check", "inode_permission", "posix_acl_permission"],
     reads: &[],
@@ -66,6 +69,10 @@ const ABOVE: &[&str] = &[
 fn explain(case: &Case<'_>) -> Option<Proof> {
     let (name, errno) = case.failure().syscall()?;
     if errno != Errno::EACCES {
+        return None;
+    }
+    // A memory file has the mode that a switch gave it, which is a cause of its own.
+    if name.starts_with("execve") && made_unexecutable(case) {
         return None;
     }
     // A folder is refused before its mode is looked at (may_open() in fs/namei.c).
@@ -171,6 +178,11 @@ fn remedy(case: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
             "everybody may pass through the folder; they see what lies below, but not the folder's list",
             format!("chmod {:04o} {path}", d.at.mode),
         ),
+        Judged::Denied(d) if !d.is_folder && is_socket(case) && d.at.mode & 0o020 != 0 => (
+            format!("docker run --group-add {} … (Kubernetes: securityContext.supplementalGroups)", d.at.gid),
+            "the task is of the group that may connect; who may use the socket of an engine is root on its host",
+            "start it without the option".into(),
+        ),
         Judged::Denied(d) => (
             format!("chown {own} {path}"),
             "the task owns it; for a volume run the container as its owner (--user, runAsUser, fsGroup), or map ids",
@@ -179,6 +191,15 @@ fn remedy(case: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
         _ => (format!("getfacl {path}"), "shows who may do what with it", String::new()),
     };
     vec![Remedy { when: "now".into(), command, effect: effect.into(), undo }]
+}
+
+fn made_unexecutable(case: &Case<'_>) -> bool {
+    object(case).is_some_and(|o| o.path.contains("/memfd:"))
+        && case.state("vm.memfd_noexec").is_some_and(|s| s.value != "0")
+}
+
+fn is_socket(case: &Case<'_>) -> bool {
+    object(case).is_some_and(|o| o.kind == ObjectKind::Socket)
 }
 
 #[cfg(test)]

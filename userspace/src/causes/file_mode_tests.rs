@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::causes::case::testing::{argument, by_user, file, judge_with, with_object};
-use crate::model::{ArgValue, Fact, Finding, Incident, MountSeen, ObjectKind, PathObject};
+use crate::model::{Address, ArgValue, Fact, Finding, Incident, MountSeen, ObjectKind, PathObject};
 
 fn judge(incident: &Incident) -> Option<Finding> {
     judge_with(&CAUSE, incident)
@@ -56,6 +56,23 @@ fn creating_and_removing_ask_the_folder() {
     assert!(judge(&by_user(with_object("mkdir", Errno::EACCES, absent.clone()), 1000, 0)).is_some());
     assert_eq!(judge(&by_user(with_object("mkdir", Errno::EACCES, absent), 0, 0)), None);
     assert!(judge(&by_user(with_object("unlink", Errno::EACCES, file("/f", 0o666)), 1000, 0)).is_some());
+}
+
+#[test]
+fn a_local_socket_is_written_to_and_made_in_its_folder() {
+    let at = |kind, mode| PathObject { role: "addr".into(), kind, ..file("/run/docker.sock", mode) };
+    let refused = |call, kind, mode, uid| {
+        let mut incident = by_user(with_object(call, Errno::EACCES, at(kind, mode)), uid, 0);
+        let path = Address::Local { path: "/run/docker.sock".into() };
+        argument(&mut incident, "addr", ArgValue::Address(path));
+        judge(&incident)
+    };
+    let f = refused("connect", ObjectKind::Socket, 0o660, 1000).unwrap();
+    assert_eq!((f.confidence, f.knob.path.as_str()), (Confidence::Proven, "/run/docker.sock"));
+    assert!(f.remedy[0].command.contains("--group-add 0"), "{}", f.remedy[0].command);
+    assert_eq!(refused("connect", ObjectKind::Socket, 0o666, 1000), None);
+    assert!(refused("bind", ObjectKind::Absent, 0o755, 1000).is_some(), "its folder is root's");
+    assert_eq!(refused("bind", ObjectKind::Absent, 0o755, 0), None);
 }
 
 #[test]

@@ -75,10 +75,7 @@ secret on an older kernel, stops the whole pod. EINVAL also says that the mount 
 
 fn explain(case: &Case<'_>) -> Option<Proof> {
     case.denied(&["mount_setattr", "open_tree_attr"], Errno::EINVAL)?;
-    let asked = case
-        .state("mount_attr.attr_set")
-        .and_then(|s| u64::from_str_radix(s.value.trim_start_matches("0x"), 16).ok())
-        .map(|bits| bits & MOUNT_ATTR_IDMAP != 0);
+    let asked = case.mount_attributes().map(|bits| bits & MOUNT_ATTR_IDMAP != 0);
     if asked == Some(false) {
         return None;
     }

@@ -57,7 +57,7 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
         (None, _) => None,
     };
     let mut weight =
-        net::weigh(case, DECIDERS, state, "net.ipv4.ip_unprivileged_port_start at that instant")?;
+        net::weigh_right(case, DECIDERS, state, "net.ipv4.ip_unprivileged_port_start at that instant")?;
     if start.is_none() {
         weight.confidence = weight.confidence.min(Confidence::Likely);
     }

@@ -1,11 +1,12 @@
 //! A memory file without the promise that it will not be executed.
 
+use super::case::rights::object;
 use super::case::{
     remedies,
     switch::{FILTER, Switch},
 };
 use super::{Case, Cause, Fault, Proof};
-use crate::model::{Errno, Remedy};
+use crate::model::{Confidence, Errno, Remedy};
 
 const SWITCH: Switch = Switch {
     name: "vm.memfd_noexec",
@@ -28,7 +29,7 @@ memfd_create(2) fails with EACCES, \"Permission denied\": programs that are olde
 MFD_NOEXEC_SEAL, and with vm.memfd_noexec = 2 check_sysctl_memfd_noexec() in mm/memfd.c refuses every memory file without it.
 Each pid namespace has a value of its own, never lower than that of the one around it. With 1, the file is made, but executing
 it fails with EACCES.",
-    shows_as: &[("memfd_create", "EACCES")],
+    shows_as: &[("memfd_create", "EACCES"), ("execveat", "EACCES"), ("execve", "EACCES")],
     deciders: &["check_sysctl_memfd_noexec", "sanitize_flags", "__do_sys_memfd_create", "__x64_sys_memfd_create"],
     reads: &[],
     rivals: &[FILTER],
@@ -42,7 +43,44 @@ it fails with EACCES.",
     ],
 };
 
+/// Executing a memory file, which has the execute bits that the switch left it.
+const STARTS: Switch = Switch {
+    name: SWITCH.name,
+    exempt: 0,
+    exempts: "",
+    deciders: &["generic_permission", "inode_permission", "acl_permission_check"],
+    callers: &[
+        "do_open_execat",
+        "may_open",
+        "do_open",
+        "path_openat",
+        "__x64_sys_execveat",
+        "__x64_sys_execve",
+    ],
+};
+
+/// How the kernel names such files in /proc/PID/fd.
+const NAMED: &str = "/memfd:";
+
+fn started(case: &Case<'_>) -> Option<Proof> {
+    case.denied(&["execve", "execveat"], Errno::EACCES)?;
+    let object = object(case)?;
+    let bits = object.own.as_ref()?.mode & 0o111;
+    let path = object.path.trim_end_matches(" (deleted)");
+    if bits != 0 || !path.contains(NAMED) {
+        return None;
+    }
+    let sentence =
+        format!("{path} is a memory file that was made without execute bits, as vm.memfd_noexec has it.");
+    let proof = STARTS.judge(case, |v| v >= 1, sentence)?;
+    // Whoever made the file may have asked for that himself, or have lived in another pid namespace.
+    Some(proof.at_most(Confidence::Likely, "whether it was made with MFD_NOEXEC_SEAL"))
+}
+
 fn explain(case: &Case<'_>) -> Option<Proof> {
+    if let Some(proof) = started(case) {
+        return Some(proof);
+    }
     case.denied(&["memfd_create"], Errno::EACCES)?;
     const MFD_NOEXEC_SEAL: u64 = 8;
     if case.failure().number_arg("flags").is_some_and(|flags| flags & MFD_NOEXEC_SEAL != 0) {
@@ -72,8 +110,8 @@ fn remedy(_: &Case<'_>, _: &Proof) -> Vec<Remedy> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::causes::case::testing::{judge_with, valued};
-    use crate::model::Confidence;
+    use crate::causes::case::testing::{file, judge_with, state, valued, with_object};
+    use crate::model::PathObject;
 
     fn judged(value: u64, flags: u64) -> Option<Confidence> {
         let i = valued("memfd_create", Errno::EACCES, &[("flags", flags)], &[(SWITCH.name, value)], vec![]);
@@ -85,6 +123,20 @@ mod tests {
         assert_eq!(judged(2, 1), Some(Confidence::Proven));
         assert_eq!(judged(1, 1), None);
         assert_eq!(judged(2, 8), None);
+    }
+
+    #[test]
+    fn a_memory_file_that_may_not_be_executed() {
+        let started = |path: &str, mode, value: &str| {
+            let mut i =
+                with_object("execveat", Errno::EACCES, PathObject { role: "fd".into(), ..file(path, mode) });
+            i.facts.push(state(SWITCH.name, "", value));
+            judge_with(&CAUSE, &i).map(|f| f.confidence)
+        };
+        assert_eq!(started("/memfd:runc (deleted)", 0o666, "1"), Some(Confidence::Likely));
+        assert_eq!(started("/memfd:runc (deleted)", 0o777, "1"), None);
+        assert_eq!(started("/memfd:runc (deleted)", 0o666, "0"), None);
+        assert_eq!(started("/bin/true", 0o644, "1"), None);
     }
 
     #[test]

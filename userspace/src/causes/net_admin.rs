@@ -15,6 +15,8 @@ const DECIDERS: &[&str] = &[
     "genl_family_rcv_msg",
     "dev_ioctl",
     "tun_set_iff",
+    "__tun_chr_ioctl",
+    "br_ioctl_stub",
     "devinet_ioctl",
     "ip_rt_ioctl",
     "sock_do_ioctl",
@@ -67,7 +69,7 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
         Some(0) => Some(true),
         _ => net::net_capable(case, NET_ADMIN).map(|has| !has),
     };
-    let weight = net::weigh(case, DECIDERS, denied, "CapEff of the task at that instant")?;
+    let weight = net::weigh_right(case, DECIDERS, denied, "CapEff of the task at that instant")?;
     let what = request.map_or_else(|| "a change of the network by ioctl".to_string(), |r| r.request.clone());
     let sentence = format!(
         "{} is refused {what}: it has no CAP_NET_ADMIN in the user namespace that owns the network.",
@@ -106,5 +108,17 @@ mod tests {
         let s = |op| scene("ioctl", libc::EPERM).number("op", op).capabilities(0);
         assert!(s(0x8914).judge(&CAUSE).is_some());
         assert!(s(0x5401).judge(&CAUSE).is_none());
+    }
+
+    #[test]
+    fn the_question_for_the_capability_and_what_hands_it_up_contradict_nothing() {
+        let by = |function| {
+            let s = scene("ioctl", libc::EPERM).number("op", 0x8914).capabilities(0).decided(function);
+            s.confidence(&CAUSE)
+        };
+        for function in ["devinet_ioctl", "cap_capable", "security_capable", "inet_ioctl", "sock_ioctl"] {
+            assert_eq!(by(function), Some(Confidence::Proven), "{function}");
+        }
+        assert_eq!(by("bpf_lsm_file_ioctl"), Some(Confidence::Likely));
     }
 }

@@ -1,7 +1,8 @@
 //! The file lies on a mount with noexec.
 
 use super::case::modes::path;
-use super::case::rights::{object, refused, seccomp_stands};
+use super::case::rights::{INTERPRETER, objects, refused, seccomp_stands};
+use super::case::signs::lies;
 use super::{Case, Cause, Fault, Proof, Rival};
 use crate::model::{Confidence, Knob, KnobKind, ObjectKind, Remedy};
 
@@ -35,14 +36,37 @@ another mount.",
     ],
 };
 
+/// mmap(2) with PROT_EXEC: do_mmap() asks the same question, with another errno.
+fn mapped(case: &Case<'_>) -> Option<Proof> {
+    refused(case, &["mmap", "mmap2"], &[libc::EPERM])?;
+    case.failure().number_arg("prot").filter(|prot| prot & libc::PROT_EXEC as u64 != 0)?;
+    let place = case.place("fd").filter(|p| p.flag("noexec") == Some(true))?;
+    let mount = place.mount.as_ref()?;
+    Some(Proof {
+        confidence: Confidence::Proven,
+        sentence: format!(
+            "{} lies on {} ({}), which is mounted noexec: it cannot be mapped as code (a library, a plugin).",
+            place.path, mount.point, mount.fstype
+        ),
+        knob: Knob { kind: KnobKind::MountOption, name: "noexec".into(), path: mount.point.clone() },
+        limit: None,
+        usage: None,
+        unit: String::new(),
+        evidence: vec![lies(place)],
+        missing: vec![],
+    })
+}
+
 fn explain(case: &Case<'_>) -> Option<Proof> {
-    refused(case, &["execve", "execveat"], &[libc::EACCES])?;
-    let object = object(case).filter(|o| o.kind == ObjectKind::Regular)?;
-    if object.mount_flag("noexec") != Some(true) {
-        return None;
+    if let Some(proof) = mapped(case) {
+        return Some(proof);
     }
+    refused(case, &["execve", "execveat"], &[libc::EACCES])?;
+    // The program, or the interpreter that starts it.
+    let object =
+        objects(case).find(|o| o.kind == ObjectKind::Regular && o.mount_flag("noexec") == Some(true))?;
     let mount = object.mount.as_ref()?;
-    let path = path(case);
+    let path = if object.role == INTERPRETER { object.path.clone() } else { path(case) };
     Some(Proof {
         confidence: Confidence::Proven,
         sentence: format!("{path} lies on {} ({}), which is mounted noexec.", mount.point, mount.fstype),
@@ -81,8 +105,8 @@ fn remedy(_: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::causes::case::testing::{file, judge_with, with_object};
-    use crate::model::{Errno, MountSeen, PathObject};
+    use crate::causes::case::testing::{file, incident, judge_with, place, set_args, with_object};
+    use crate::model::{Errno, Fact, Filters, MountSeen, PathObject};
 
     fn on(flags: &str) -> PathObject {
         let object = file("/tmp/run", 0o755);
@@ -101,5 +125,24 @@ mod tests {
         );
         assert_eq!(judge_with(&CAUSE, &with_object("execve", Errno::EACCES, on("rw,nosuid"))), None);
         assert_eq!(judge_with(&CAUSE, &with_object("openat", Errno::EACCES, on("rw,noexec"))), None);
+        let mut script = with_object("execve", Errno::EACCES, on("rw,nosuid"));
+        let interpreter =
+            PathObject { role: INTERPRETER.into(), path: "/opt/perl".into(), ..on("rw,noexec") };
+        script.facts.push(Fact::PathObject(Box::new(interpreter)));
+        assert!(judge_with(&CAUSE, &script).unwrap().sentence.starts_with("/opt/perl"));
+    }
+
+    #[test]
+    fn a_library_on_such_a_mount_cannot_be_mapped_as_code() {
+        let mapped = |prot: i32, flags: &str| {
+            let mut i = incident("mmap", Errno::EPERM, vec![]);
+            i.failure.task.filters = Some(Filters { mode: 0, count: 0, inherited: false });
+            set_args(&mut i, &[], &[("prot", prot as u64), ("fd", 3)]);
+            i.facts.push(Fact::Place(place("fd", "/tmp/libjna.so", flags)));
+            judge_with(&CAUSE, &i).map(|f| f.confidence)
+        };
+        assert_eq!(mapped(libc::PROT_READ | libc::PROT_EXEC, "rw,noexec"), Some(Confidence::Proven));
+        assert_eq!(mapped(libc::PROT_READ, "rw,noexec"), None);
+        assert_eq!(mapped(libc::PROT_EXEC, "rw"), None);
     }
 }

@@ -45,7 +45,7 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
         Some(0) => Some(true),
         _ => net::net_capable(case, NET_RAW).map(|has| !has),
     };
-    let weight = net::weigh(case, DECIDERS, denied, "CapEff of the task at that instant")?;
+    let weight = net::weigh_right(case, DECIDERS, denied, "CapEff of the task at that instant")?;
     let sentence = format!(
         "{} asks for a {} socket and has no CAP_NET_RAW in the user namespace that owns the network.",
         failure.task.comm,

@@ -17,6 +17,7 @@ const CALLS: &[&str] = &[
     "ftruncate",
     "fallocate",
     "copy_file_range",
+    "splice",
     "sendfile",
     "sendfile64",
     "truncate64",
@@ -36,7 +37,7 @@ Writing fails with EFBIG, \"File too large\", and the disk has room. The limit o
 sends SIGXFSZ, which ends a program that does not ignore it (exit code 153). Engines pass it on from --ulimit fsize= or from
 a daemon's own limits (systemd LimitFSIZE=). Rarer, the file system itself cannot hold so large a file: 4 GiB on vfat, 16 TiB
 on ext4. A write that begins below the limit is cut short and succeeds; only the next one fails.",
-    shows_as: &[("write", "EFBIG"), ("pwrite64", "EFBIG"), ("ftruncate", "EFBIG"), ("fallocate", "EFBIG"), ("fault", "SIGXFSZ")],
+    shows_as: &[("write", "EFBIG"), ("pwrite64", "EFBIG"), ("ftruncate", "EFBIG"), ("fallocate", "EFBIG"), ("splice", "EFBIG"), ("fault", "SIGXFSZ")],
     deciders: DECIDERS,
     reads: &[&FSIZE],
     rivals: &[],

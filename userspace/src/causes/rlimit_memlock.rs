@@ -4,7 +4,7 @@ use super::case::claim::{knob, weigh};
 use super::case::{ceiling::Ceiling, remedies, switch::FILTER};
 use super::{Case, Cause, Fault, Proof};
 use crate::limits::rlimits::MEMLOCK;
-use crate::model::{Errno, Reading, Remedy};
+use crate::model::{Confidence, Errno, Reading, Remedy};
 
 const CEILING: Ceiling = Ceiling {
     limit: &MEMLOCK,
@@ -65,7 +65,7 @@ the user has locked, with RLIMIT_MEMLOCK, 64 KiB or 8 MiB by default. CAP_IPC_LO
 
 It surprises because each face has another errno, and because rings and BPF maps count at all. GPUs, RDMA, DPDK, Elasticsearch
 and BPF tools need it unlimited.",
-    shows_as: &[("mlock", "ENOMEM"), ("mlock", "EPERM"), ("mlockall", "ENOMEM"), ("mmap", "EAGAIN"), ("mremap", "EAGAIN"), ("io_uring_setup", "ENOMEM"), ("io_uring_register", "ENOMEM"), ("shmctl", "ENOMEM"), ("bpf", "EPERM")],
+    shows_as: &[("mlock", "ENOMEM"), ("mlock", "EPERM"), ("mlockall", "ENOMEM"), ("mmap", "EAGAIN"), ("mremap", "EAGAIN"), ("io_uring_setup", "ENOMEM"), ("io_uring_register", "ENOMEM"), ("shmctl", "ENOMEM"), ("shmctl", "EPERM"), ("bpf", "EPERM")],
     deciders: &["do_mlock", "can_do_mlock", "bpf_map_charge_init", "bpf_charge_memlock", "__io_account_mem", "io_account_mem", "user_shm_lock", "mlock_future_check", "mlock_future_ok", "bpf_prog_charge_memlock"],
     reads: &[&MEMLOCK],
     rivals: &[FILTER],
@@ -87,13 +87,25 @@ and BPF tools need it unlimited.",
 /// SHM_LOCK (shmctl(2)): nothing but user_shm_lock() says ENOMEM there.
 fn segment(case: &Case<'_>) -> Option<Proof> {
     const SHM_LOCK: u64 = 11;
-    case.denied(&["shmctl"], Errno::ENOMEM)?;
+    let forbidden = case.denied(&["shmctl"], Errno::EPERM).is_some();
+    if !forbidden && case.denied(&["shmctl"], Errno::ENOMEM).is_none() {
+        return None;
+    }
     if case.failure().number_arg("op")? & 0xff != SHM_LOCK || case.capable(IPC_LOCK) == Some(true) {
         return None;
     }
     let state = case.capable(IPC_LOCK).map(|has| !has);
     let weighed = weigh(case, CEILING.deciders, &["ksys_shmctl", "shmctl_do_lock", "shmem_lock"], state)?;
     let who = &case.failure().task.comm;
+    if forbidden {
+        // The segment may be another user's instead (shmctl_do_lock()).
+        let sentence = format!(
+            "{who} may not lock the segment: RLIMIT_MEMLOCK is 0 or the segment is another user's, and it lacks CAP_IPC_LOCK."
+        );
+        let proof =
+            weighed.proof(case, CEILING.deciders, sentence, knob(MEMLOCK.kind, MEMLOCK.id, MEMLOCK.path()));
+        return Some(proof.at_most(Confidence::Likely, "whose the segment is (ipcs -m)"));
+    }
     let sentence = format!(
         "{who} may not lock the whole segment: RLIMIT_MEMLOCK is less than that, and it lacks CAP_IPC_LOCK. Memory is not short."
     );
@@ -147,7 +159,6 @@ fn remedy(_: &Case<'_>, _: &Proof) -> Vec<Remedy> {
 mod tests {
     use super::*;
     use crate::causes::case::testing::{judge_with, over, valued};
-    use crate::model::Confidence;
 
     fn judged(call: &str, errno: Errno, reading: Reading) -> Option<Confidence> {
         judge_with(&CAUSE, &valued(call, errno, &[], &[], vec![reading])).map(|f| f.confidence)

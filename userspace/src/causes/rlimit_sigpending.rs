@@ -30,7 +30,9 @@ const CEILING: Ceiling = Ceiling {
     ],
 };
 
-const CALLS: &[&str] = &["rt_sigqueueinfo", "rt_tgsigqueueinfo", "timer_create"];
+/// kill(2) is not among them: its signals carry no more than their number, and are dropped in silence.
+const CALLS: &[&str] =
+    &["rt_sigqueueinfo", "rt_tgsigqueueinfo", "tgkill", "tkill", "pidfd_send_signal", "timer_create"];
 
 pub(super) static CAUSE: Cause = Cause {
     slug: "rlimit-sigpending",
@@ -38,8 +40,9 @@ pub(super) static CAUSE: Cause = Cause {
     about: "\
 sigqueue(3) or timer_create(2) fails with EAGAIN, \"Resource temporarily unavailable\": __sigqueue_alloc() in kernel/signal.c counts the
 queued signals and the timers of a user against RLIMIT_SIGPENDING, over all its processes (and, before 5.14, all its
-containers). Signals that a program blocks and never takes, or timers that it never deletes, use it up.",
-    shows_as: &[("rt_sigqueueinfo", "EAGAIN"), ("rt_tgsigqueueinfo", "EAGAIN"), ("timer_create", "EAGAIN")],
+containers). tgkill(2), which is pthread_kill(3), says it for real-time signals alone; of others, and of kill(2), the signal
+arrives without its information. Signals that a program blocks and never takes, or timers that it never deletes, use it up.",
+    shows_as: &[("rt_sigqueueinfo", "EAGAIN"), ("rt_tgsigqueueinfo", "EAGAIN"), ("tgkill", "EAGAIN"), ("pidfd_send_signal", "EAGAIN"), ("timer_create", "EAGAIN")],
     deciders: &["__sigqueue_alloc", "sig_get_ucounts", "sigqueue_alloc", "__send_signal", "__send_signal_locked"],
     reads: &[&SIGPENDING],
     rivals: &[FILTER],

@@ -128,7 +128,7 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
         None
     };
     let name = row.capabilities.last().map_or("CAP_NET_ADMIN", |(_, name)| *name);
-    let weight = net::weigh(case, DECIDERS, denied, "CapEff of the task at that instant")?;
+    let weight = net::weigh_right(case, DECIDERS, denied, "CapEff of the task at that instant")?;
     let names: Vec<&str> = row.capabilities.iter().map(|(_, name)| *name).collect();
     let sentence = format!(
         "{} may not be set without {} in the user namespace that owns the network, and {} does not have it.",

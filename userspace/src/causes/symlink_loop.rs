@@ -1,8 +1,9 @@
 //! A symbolic link where none may be, or too many of them.
 
+use super::case::rights::object;
 use super::case::signs::{Claim, fix, knob, lies};
 use super::{Case, Cause, Fault, Proof};
-use crate::model::{Errno, KnobKind, PlaceKind, Remedy};
+use crate::model::{Errno, KnobKind, ObjectKind, PlaceKind, Remedy};
 
 const ELOOP: Errno = Errno(libc::ELOOP);
 const DECIDERS: &[&str] = &[];
@@ -41,6 +42,11 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
     }
     let place = case.places().find(|p| p.error == Some(libc::ELOOP));
     let link = case.places().find(|p| p.kind == PlaceKind::Link);
+    // Of a script whose interpreter is one again the kernel says ELOOP, too: the path itself leads to a file.
+    let resolved = object(case).is_some_and(|o| o.kind == ObjectKind::Regular);
+    if call.starts_with("execve") && place.is_none() && link.is_none() && resolved {
+        return None;
+    }
     let nofollow = call.starts_with("open")
         && case.failure().number_arg("flags").is_some_and(|f| f & libc::O_NOFOLLOW as u64 != 0);
     // Moving a mount below itself says ELOOP too, and its paths resolve.
@@ -69,7 +75,7 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
             "nosymfollow",
         ),
         (None, false, None) if call == "openat2" => (
-            None,
+            forbids_links(case),
             format!(
                 "{path} leads over a symbolic link, and the caller forbade links (openat2, RESOLVE_NO_SYMLINKS)."
             ),
@@ -87,6 +93,11 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
         missing: Vec::new(),
     }
     .prove(case)
+}
+
+/// RESOLVE_NO_SYMLINKS (linux/openat2.h), where the caller's structure was read.
+fn forbids_links(case: &Case<'_>) -> Option<bool> {
+    (case.value("open_how.resolve")? & 4 != 0).then_some(true)
 }
 
 fn remedy(_: &Case<'_>, proof: &Proof) -> Vec<Remedy> {

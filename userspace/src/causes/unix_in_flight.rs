@@ -3,11 +3,14 @@
 use super::case::{ceiling::Ceiling, remedies, switch::FILTER};
 use super::{Case, Cause, Fault, Proof};
 use crate::limits::descriptors::IN_FLIGHT;
-use crate::model::{Errno, Remedy};
+use crate::limits::rlimits::NOFILE;
+use crate::model::{Confidence, Errno, Remedy};
+
+const DECIDERS: &[&str] = &["too_many_unix_fds", "unix_attach_fds", "unix_prepare_fpl"];
 
 const CEILING: Ceiling = Ceiling {
     limit: &IN_FLIGHT,
-    deciders: &["too_many_unix_fds", "unix_attach_fds", "unix_prepare_fpl"],
+    deciders: DECIDERS,
     callers: &[
         "unix_scm_to_skb",
         "unix_stream_sendmsg",
@@ -24,45 +27,87 @@ const CEILING: Ceiling = Ceiling {
 const CALLS: &[&str] = &["sendmsg", "sendmmsg"];
 
 const ETOOMANYREFS: Errno = Errno(libc::ETOOMANYREFS);
+/// Of one of these the kernel asks nothing (`too_many_unix_fds()`).
+const SYS_ADMIN: u64 = 1 << 21;
+const SYS_RESOURCE: u64 = 1 << 24;
+/// `SCM_RIGHTS` (linux/socket.h).
+const SCM_RIGHTS: u32 = 1;
 
 pub(super) static CAUSE: Cause = Cause {
     slug: "unix-in-flight",
     title: "a user has sent too many descriptors that nobody received (RLIMIT_NOFILE)",
     about: "\
 sendmsg(2) with SCM_RIGHTS fails with ETOOMANYREFS, \"Too many references: cannot splice\". Descriptors that were sent over unix
-sockets and not received yet count for their sender's user, in all its processes and containers; too_many_unix_fds() compares
-them with RLIMIT_NOFILE of the sender, unless it has CAP_SYS_RESOURCE or CAP_SYS_ADMIN in the first user namespace.
+sockets and not received yet count for their sender's user, in all its processes and containers (user namespaces do not split
+it); too_many_unix_fds() compares them with RLIMIT_NOFILE of the sender, unless it has CAP_SYS_RESOURCE or CAP_SYS_ADMIN in the
+first user namespace.
 
-It surprises because the receiver, who does not read, is the disease, and the sender gets the error.",
+It surprises because the process has few open files, and because the receiver, who does not read (a compositor, a D-Bus or
+systemd fd store, a proxy), is the disease, while the sender gets the error.",
     shows_as: &[("sendmsg", "ETOOMANYREFS"), ("sendmmsg", "ETOOMANYREFS")],
-    deciders: &["too_many_unix_fds", "unix_attach_fds", "unix_prepare_fpl"],
+    deciders: DECIDERS,
     reads: &[&IN_FLIGHT],
     rivals: &[FILTER],
     explain,
     remedy,
-    fault: Fault::None("it takes a user of its own and a thousand descriptors in flight; the limit is that of RLIMIT_NOFILE, which has a fault"),
+    fault: Fault::Action {
+        about: "sends descriptors to itself as an ordinary user with a low RLIMIT_NOFILE, and receives none",
+        risk: "none",
+        variants: &["descriptors"],
+    },
     see: &[
-        "unix(7), ETOOMANYREFS",
-        "net/unix/af_unix.c: unix_attach_fds()",
-        "net/core/scm.c: __scm_send()",
+        "unix(7), SCM_RIGHTS, ETOOMANYREFS",
+        "getrlimit(2), RLIMIT_NOFILE",
+        "net/unix/af_unix.c: too_many_unix_fds(), unix_attach_fds(); net/core/scm.c: __scm_send()",
     ],
 };
 
 fn explain(case: &Case<'_>) -> Option<Proof> {
     case.denied(CALLS, ETOOMANYREFS)?;
+    let elsewhere = case.failure().socket().is_some_and(|s| s.family != libc::AF_UNIX as u32);
+    if elsewhere || case.capable(SYS_ADMIN | SYS_RESOURCE) == Some(true) {
+        return None;
+    }
     let judged = CEILING.judge(case)?;
     let (used, most) = judged.numbers();
-    let sentence = format!(
-        "The user has {used} descriptors in flight over unix sockets, and RLIMIT_NOFILE of the sender allows {most}."
-    );
+    let counted = judged.reached.is_some();
+    let sentence = match counted {
+        true => format!(
+            "The user has {used} descriptors in flight over unix sockets, and RLIMIT_NOFILE of the sender allows {most}."
+        ),
+        false => format!(
+            "User {} has more descriptors on their way through unix sockets than RLIMIT_NOFILE of {} allows; whoever \
+             should receive them does not.",
+            case.failure().task.uid,
+            case.failure().task.comm
+        ),
+    };
     let mut proof = judged.proof(case, &CEILING, sentence);
-    proof.knob.name = "RLIMIT_NOFILE".into();
+    (proof.knob.name, proof.knob.path) = (NOFILE.id.into(), NOFILE.path());
+    // The other reason are sockets that were sent through sockets, more than four deep (MAX_RECURSION_LEVEL).
+    let rights = Some((libc::SOL_SOCKET as u32, SCM_RIGHTS));
+    if case.failure().socket().and_then(|s| s.control_kind) == rights {
+        proof.evidence.push("at that instant the message carried SCM_RIGHTS".into());
+        if !counted {
+            proof.confidence = proof.confidence.max(Confidence::Likely);
+        }
+    }
     Some(proof)
 }
 
-fn remedy(_: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
-    let mut all =
-        vec![remedies::look("ss -xp", "sockets whose receive queue stands still: their owner does not read")];
+fn remedy(case: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
+    let pid = case.failure().task.pid;
+    let mut all = vec![remedies::look(
+        "ss -xap",
+        "sockets whose receive queue (Recv-Q) stands still: their owner does not read",
+    )];
+    let old = proof.limit.map_or_else(|| "OLD".into(), |most| most.to_string());
+    all.push(remedies::step(
+        "now",
+        &format!("prlimit --pid {pid} --nofile=65536:65536"),
+        "for that process, which may then have more in flight, too",
+        &format!("prlimit --pid {pid} --nofile={old}"),
+    ));
     let double = proof.limit.unwrap_or(1024).saturating_mul(2).to_string();
     all.extend(remedies::rlimit("NOFILE", "-n", &double, "raises what may be in flight, too"));
     all
@@ -71,11 +116,13 @@ fn remedy(_: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::causes::case::net_testing::scene;
     use crate::causes::case::testing::{judge_with, over, valued};
-    use crate::model::{Confidence, Reading};
+    use crate::model::{Reading, Socket};
 
     fn judged(call: &str, errno: Errno, reading: Reading) -> Option<Confidence> {
-        judge_with(&CAUSE, &valued(call, errno, &[], &[], vec![reading])).map(|f| f.confidence)
+        let i = valued(call, errno, &[], &[], vec![reading]);
+        judge_with(&CAUSE, &i).map(|f| f.confidence)
     }
 
     #[test]
@@ -86,9 +133,14 @@ mod tests {
     }
 
     #[test]
-    fn without_a_reading_it_is_only_possible() {
-        let i = valued("sendmsg", ETOOMANYREFS, &[], &[], vec![]);
-        assert_eq!(judge_with(&CAUSE, &i).map(|f| f.confidence), Some(Confidence::Possible));
+    fn without_a_count_a_message_with_descriptors_is_likely_for_who_is_not_exempt() {
+        let rights =
+            Socket { family: 1, kind: 1, control: 20, control_kind: Some((1, 1)), ..Socket::default() };
+        let s = || scene("sendmsg", libc::ETOOMANYREFS).with(rights.clone());
+        let found = s().capabilities(0).judge(&CAUSE).unwrap();
+        assert_eq!((found.confidence, found.knob.name.as_str()), (Confidence::Likely, "RLIMIT_NOFILE"));
+        let bare = scene("sendmsg", libc::ETOOMANYREFS).socket(libc::AF_UNIX, 1).capabilities(0);
+        assert_eq!(bare.judge(&CAUSE).map(|f| f.confidence), Some(Confidence::Possible));
     }
 
     #[test]
@@ -96,5 +148,6 @@ mod tests {
         for (call, errno) in [("sendmsg", Errno::ENOENT), ("getpid", ETOOMANYREFS)] {
             assert_eq!(judged(call, errno, over(&IN_FLIGHT, 9, 9, 1)), None, "{call}");
         }
+        assert!(scene("sendmsg", libc::EMFILE).socket(libc::AF_UNIX, 1).judge(&CAUSE).is_none());
     }
 }

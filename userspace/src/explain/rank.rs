@@ -72,7 +72,10 @@ fn weight(e: &Explained) -> u8 {
 
 /// Whatever is known of it, the answer was looked for, and the caller went on.
 fn is_question(e: &Explained) -> bool {
-    is_masking(e) || asks_for_the_interface(e) || place::was_found_elsewhere(e)
+    asking::asks_a_helper(&e.incident.failure)
+        || asking::is_masking(&e.incident.failure)
+        || asks_for_the_interface(e)
+        || place::was_found_elsewhere(e)
 }
 
 /// Programs ask so whether the kernel knows a call or a request at all: Rust's standard library for statx(2), with
@@ -86,6 +89,9 @@ fn asks_for_the_interface(e: &Explained) -> bool {
             let asks = [libc::PR_CAPBSET_READ, libc::PR_CAPBSET_DROP].map(|asks| Some(asks as u64));
             *errno == Errno::EINVAL && asks.contains(&operation)
         }
+        FailureKind::Syscall { name, .. } if name == "openat" => {
+            asking::looks_for_a_terminal(&e.incident.failure)
+        }
         FailureKind::Syscall { name, errno, .. } => name == "statx" && *errno == Errno(libc::EFAULT),
         FailureKind::Netlink(refused) => {
             refused.errno == Errno(libc::ENODEV)
@@ -93,18 +99,6 @@ fn asks_for_the_interface(e: &Explained) -> bool {
         }
         _ => false,
     }
-}
-
-/// Engines cover paths that containers shall not see with /dev/null, and bind those that they shall not write to onto
-/// themselves: a path that is not there needs neither, and a folder gets a tmpfs instead of the device (runc,
-/// libcontainer/rootfs_linux.go `maskPath` and `readonlyPath`; crun does the same).
-fn is_masking(e: &Explained) -> bool {
-    let failure = &e.incident.failure;
-    let missed = failure.syscall().is_some_and(|(call, errno)| {
-        call == "mount" && [Errno::ENOENT, Errno(libc::ENOTDIR)].contains(&errno)
-    });
-    let source = failure.text_arg("source");
-    missed && (source == Some("/dev/null") || source.is_some() && source == failure.text_arg("target"))
 }
 
 /// Whether a command that went well may have suffered from it all the same. Refusals are how programs find out what
@@ -120,7 +114,7 @@ pub fn outlasts_success(e: &Explained) -> bool {
 
 /// Whether an incident is only somebody asking whether something is there.
 pub fn is_noise(e: &Explained) -> bool {
-    is_masking(e)
+    asking::is_masking(&e.incident.failure)
         || place::was_found_elsewhere(e)
         || e.findings.is_empty() && e.incident.step.is_none() && weight(e) == 0
 }
@@ -250,6 +244,35 @@ mod tests {
             ["execve", "mount"],
             "what has no known cause hides nothing"
         );
+    }
+
+    #[test]
+    fn the_c_library_s_question_for_its_cache_is_no_failure() {
+        let asked = |path: &str| {
+            let mut e = failed("connect", libc::ENOENT, 20, 1);
+            if let FailureKind::Syscall { args, .. } = &mut e.incident.failure.kind {
+                let value = ArgValue::Address(crate::model::Address::Local { path: path.into() });
+                args.push(Arg { name: "addr".into(), value });
+            }
+            e.findings.push(finding(Confidence::Proven));
+            order(vec![e, failed("mount", libc::EBUSY, 10, 2)])
+        };
+        assert_eq!(asked("/var/run/nscd/socket"), ["mount", "connect"]);
+        assert_eq!(asked("/run/docker.sock"), ["connect", "mount"]);
+    }
+
+    #[test]
+    fn a_shell_that_looks_for_its_terminal_was_refused_nothing() {
+        let opened = |flags: i32| {
+            let mut e = failed("openat", libc::ENXIO, 20, 1);
+            if let FailureKind::Syscall { args, .. } = &mut e.incident.failure.kind {
+                args.push(Arg { name: "pathname".into(), value: ArgValue::Text("/dev/tty".into()) });
+                args.push(Arg { name: "flags".into(), value: ArgValue::Number(flags as u64) });
+            }
+            e
+        };
+        assert!(is_noise(&opened(libc::O_RDWR | libc::O_NONBLOCK)));
+        assert!(!is_noise(&opened(libc::O_RDWR)));
     }
 
     #[test]

@@ -186,6 +186,7 @@ pub static ALL: &[&Limit] = &[
     &priorities::NICE,
     &priorities::RTPRIO,
     &priorities::HARD_LIMIT,
+    &priorities::SOFT_LIMIT,
 ];
 
 /// The row with this id.

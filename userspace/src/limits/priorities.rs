@@ -14,4 +14,6 @@ limits! {
         "process", Usage::Hidden, 0, "2.6.12", "getrlimit(2), sched(7); kernel/sched/syscalls.c, user_check_sched_setscheduler()";
     HARD_LIMIT: Rlimit Fixed(u64::MAX), "hard resource limit", "the highest value a process may give a resource limit", "as the resource",
         "process", Usage::Hidden, u64::MAX, "2.0", "getrlimit(2), EPERM; kernel/sys.c, do_prlimit()";
+    SOFT_LIMIT: Rlimit Fixed(u64::MAX), "soft resource limit", "the highest value of a soft limit, which is its hard one", "as the resource",
+        "process", Usage::Hidden, u64::MAX, "2.0", "getrlimit(2), EINVAL; kernel/sys.c, do_prlimit()";
 }

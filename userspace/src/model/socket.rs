@@ -150,6 +150,11 @@ impl Failure {
         }
     }
 
+    /// The file of that local socket; abstract names, which are shown with `@`, have none.
+    pub fn socket_file(&self) -> Option<&str> {
+        self.local_path().filter(|path| !path.is_empty() && !path.starts_with('@'))
+    }
+
     /// The value of a socket's option, as the caller passed it.
     pub fn option(&self) -> Option<&[u8]> {
         self.args().iter().find_map(|a| match &a.value {

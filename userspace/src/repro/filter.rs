@@ -39,6 +39,29 @@ pub(super) fn provoke(variant: &str) -> anyhow::Result<Provoked> {
     }
 }
 
+/// Filters of the greatest length, which allow everything, until the kernel takes no other.
+pub(super) fn stack(_: &str) -> anyhow::Result<Provoked> {
+    const LONGEST: usize = 4096;
+    const MOST: usize = 16;
+    let mut program = vec![sock_filter { code: 0x06, jt: 0, jf: 0, k: libc::SECCOMP_RET_ALLOW }; LONGEST];
+    let filter = libc::sock_fprog { len: LONGEST as libc::c_ushort, filter: program.as_mut_ptr() };
+    // SAFETY: numbers only.
+    if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } != 0 {
+        return Err(io::Error::last_os_error()).context("cannot promise no new privileges");
+    }
+    for _ in 0..MOST {
+        // SAFETY: the program lives across the call.
+        let done =
+            unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const filter) };
+        if done != 0 {
+            let error = io::Error::last_os_error();
+            std::thread::sleep(super::LINGER);
+            return Ok(Provoked::new("seccomp", error));
+        }
+    }
+    bail!("{MOST} filters of {LONGEST} instructions were taken")
+}
+
 /// Refuses one system call, by its first argument if one is given, and allows the rest.
 fn install(nr: libc::c_long, errno: u32, argument: Option<u32>) -> anyhow::Result<()> {
     let op = |code: u16, jt: u8, jf: u8, k: u32| sock_filter { code, jt, jf, k };

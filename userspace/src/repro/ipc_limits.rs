@@ -45,6 +45,39 @@ pub(super) fn semaphores(variant: &str) -> anyhow::Result<Provoked> {
     }
 }
 
+/// SEMVMX is 32767.
+pub(super) fn out_of_range(variant: &str) -> anyhow::Result<Provoked> {
+    unshare(CloneFlags::CLONE_NEWIPC).context("cannot make an IPC namespace")?;
+    // SAFETY: numbers, and an array that lives through the call; the namespace ends with the process.
+    unsafe {
+        let set = libc::semget(libc::IPC_PRIVATE, 1, MODE);
+        if variant == "set" {
+            return Provoked::by("semctl", move || {
+                result(i64::from(libc::semctl(set, 0, libc::SETVAL, 40_000)))
+            });
+        }
+        libc::semctl(set, 0, libc::SETVAL, 32_767);
+        let sem_num = if variant == "number" { 3 } else { 0 };
+        let mut post = [libc::sembuf { sem_num, sem_op: 1, sem_flg: 0 }];
+        Provoked::by("semop", move || result(i64::from(libc::semop(set, post.as_mut_ptr(), 1))))
+    }
+}
+
+/// Of a key that is taken.
+pub(super) fn more_than_there_is(variant: &str) -> anyhow::Result<Provoked> {
+    const KEY: i32 = 0x6469_6167;
+    unshare(CloneFlags::CLONE_NEWIPC).context("cannot make an IPC namespace")?;
+    // SAFETY: numbers only; the namespace ends with the process.
+    unsafe {
+        if variant == "set" {
+            libc::semget(KEY, 1, MODE | libc::IPC_CREAT);
+            return Provoked::by("semget", || result(i64::from(libc::semget(KEY, 5, MODE))));
+        }
+        libc::shmget(KEY, 4096, MODE | libc::IPC_CREAT);
+        Provoked::by("shmget", || result(i64::from(libc::shmget(KEY, 1 << 20, MODE))))
+    }
+}
+
 pub(super) fn segments(variant: &str) -> anyhow::Result<Provoked> {
     match variant {
         "pages" => namespace("kernel/shmall", "2")?,

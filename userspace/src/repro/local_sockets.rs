@@ -78,6 +78,15 @@ pub(super) fn knock(variant: &str) -> anyhow::Result<Provoked> {
     refused(sockets::connect(&own, &at), "connect", (own, folder))
 }
 
+pub(super) fn at_no_path(variant: &str) -> anyhow::Result<Provoked> {
+    let folder = Folder::new()?;
+    let own = socket(libc::AF_UNIX, STREAM, 0)?;
+    if variant == "bind" {
+        return refused(sockets::bind(&own, &local(&folder.path("none/socket"))), "bind", (own, folder));
+    }
+    refused(sockets::connect(&own, &name(&folder, variant)), "connect", (own, folder))
+}
+
 pub(super) fn fill_backlog(_: &str) -> anyhow::Result<Provoked> {
     let folder = Folder::new()?;
     let at = name(&folder, "");

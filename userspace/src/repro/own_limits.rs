@@ -27,6 +27,16 @@ pub(super) fn lower(resource: Resource, to: u64) -> anyhow::Result<()> {
 
 /// Takes a capability out of the effective set (capabilities(7)).
 fn give_up(capability: u32) -> anyhow::Result<()> {
+    change_sets(|sets| sets[(capability / 32) as usize][0] &= !(1 << (capability % 32)))
+}
+
+/// Empties the inheritable set.
+fn inherit_nothing() -> anyhow::Result<()> {
+    change_sets(|sets| sets.iter_mut().for_each(|set| set[2] = 0))
+}
+
+/// Effective, permitted and inheritable, the low words first.
+fn change_sets(change: impl FnOnce(&mut [[u32; 3]; 2])) -> anyhow::Result<()> {
     #[repr(C)]
     struct Header {
         version: u32,
@@ -38,7 +48,7 @@ fn give_up(capability: u32) -> anyhow::Result<()> {
     // SAFETY: both structures have the layout of linux/capability.h and live through the calls.
     let done = unsafe {
         let got = libc::syscall(libc::SYS_capget, &raw mut header, sets.as_mut_ptr());
-        sets[(capability / 32) as usize][0] &= !(1 << (capability % 32));
+        change(&mut sets);
         got | libc::syscall(libc::SYS_capset, &raw mut header, sets.as_ptr())
     };
     if done != 0 {
@@ -73,6 +83,61 @@ pub(super) fn highest_descriptors(_: &str) -> anyhow::Result<Provoked> {
         "prlimit64",
         "a limit above fs.nr_open",
     )
+}
+
+/// Node 40, which hardly any machine has.
+pub(super) fn memory_node(variant: &str) -> anyhow::Result<Provoked> {
+    const BIND: libc::c_int = 2;
+    let mask = [1_u64 << 40];
+    let at = map(MIB, libc::PROT_READ, 0);
+    let syscall = if variant == "range" { "mbind" } else { "set_mempolicy" };
+    Provoked::by(syscall, move || {
+        // SAFETY: a mask of 64 bits that lives through the call, and the mapping made above.
+        result(unsafe {
+            match syscall {
+                "mbind" => libc::syscall(libc::SYS_mbind, at, MIB, BIND, mask.as_ptr(), 64, 0),
+                _ => libc::syscall(libc::SYS_set_mempolicy, BIND, mask.as_ptr(), 64),
+            }
+        })
+    })
+}
+
+/// A pipe with two pages in it, which is to have one.
+pub(super) fn smaller_pipe(_: &str) -> anyhow::Result<Provoked> {
+    let mut ends = [0; 2];
+    let page = [0_u8; 4096];
+    // SAFETY: room for two descriptors, and a buffer with its length.
+    let filled = unsafe {
+        libc::pipe(ends.as_mut_ptr()) == 0
+            && (0..2).all(|_| libc::write(ends[1], page.as_ptr().cast(), page.len()) == page.len() as isize)
+    };
+    if !filled {
+        return Err(io::Error::last_os_error()).context("cannot fill a pipe");
+    }
+    Provoked::by("fcntl", move || {
+        // SAFETY: a descriptor that is open, and a number.
+        result(i64::from(unsafe { libc::fcntl(ends[1], libc::F_SETPIPE_SZ, 4096) }))
+    })
+}
+
+/// CAP_CHOWN, which everybody starts with who is root.
+pub(super) fn ambient(_: &str) -> anyhow::Result<Provoked> {
+    const CAP_CHOWN: libc::c_ulong = 0;
+    inherit_nothing()?;
+    Provoked::by("prctl", || {
+        // SAFETY: numbers only.
+        result(i64::from(unsafe {
+            libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as libc::c_ulong, CAP_CHOWN, 0, 0)
+        }))
+    })
+}
+
+pub(super) fn soft_above_hard(_: &str) -> anyhow::Result<Provoked> {
+    let pair = libc::rlimit { rlim_cur: 64, rlim_max: 32 };
+    Provoked::by("prlimit64", move || {
+        // SAFETY: a whole structure that lives through the call.
+        result(i64::from(unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const pair) }))
+    })
 }
 
 pub(super) fn raise(_: &str) -> anyhow::Result<Provoked> {

@@ -54,6 +54,84 @@ fn refused<T>(result: io::Result<()>, syscall: &'static str, held: T) -> anyhow:
     }
 }
 
+/// Follows interfaces without reading, while one goes up and down.
+pub(super) fn overrun(_: &str) -> anyhow::Result<Provoked> {
+    enter()?;
+    let follower = socket(libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_NONBLOCK, libc::NETLINK_ROUTE)?;
+    sockets::set(&follower, libc::SOL_SOCKET, libc::SO_RCVBUF, &1_u32)
+        .context("cannot make its buffer small")?;
+    // struct sockaddr_nl: family, padding, port, groups (RTMGRP_LINK).
+    let words = [libc::AF_NETLINK as u16, 0, 0, 0, libc::RTMGRP_LINK as u16, 0];
+    let address: Vec<u8> = words.into_iter().flat_map(u16::to_ne_bytes).collect();
+    sockets::bind(&follower, &address).context("cannot follow the interfaces")?;
+    let asker = socket(libc::AF_INET, DGRAM, 0)?;
+    for round in 0..2 * MOST {
+        set_lo(&asker, if round % 2 == 0 { 0 } else { libc::IFF_UP as i16 })?;
+    }
+    let mut message = [0_u8; 4096];
+    for _ in 0..4 * MOST {
+        // SAFETY: a buffer with its length.
+        let got = unsafe { libc::recv(follower.as_raw_fd(), message.as_mut_ptr().cast(), message.len(), 0) };
+        if got < 0 {
+            return refused(Err(io::Error::last_os_error()), "recvfrom", (follower, asker));
+        }
+    }
+    bail!("a small buffer lost nothing")
+}
+
+pub(super) fn unknown_congestion_control(_: &str) -> anyhow::Result<Provoked> {
+    let own = socket(libc::AF_INET, STREAM, 0)?;
+    let name = *b"diag-none\0";
+    refused(sockets::set(&own, libc::IPPROTO_TCP, libc::TCP_CONGESTION, &name), "setsockopt", own)
+}
+
+/// struct ip_mreq_source: group, interface, source.
+pub(super) fn add_sources(_: &str) -> anyhow::Result<Provoked> {
+    enter()?;
+    set("net.ipv4.igmp_max_msf", "1")?;
+    let own = socket(libc::AF_INET, DGRAM, 0)?;
+    for last in 1..=2 {
+        let request: [[u8; 4]; 3] = [[224, 1, 2, 3], [127, 0, 0, 1], [10, 0, 0, last]];
+        let done = sockets::set(&own, libc::IPPROTO_IP, libc::IP_ADD_SOURCE_MEMBERSHIP, &request);
+        if done.is_err() {
+            return refused(done, "setsockopt", own);
+        }
+    }
+    bail!("a second source was taken")
+}
+
+/// struct ip_mreq: group, interface. Nothing is up in a new namespace.
+pub(super) fn join_without_route(_: &str) -> anyhow::Result<Provoked> {
+    unshare(CloneFlags::CLONE_NEWNET).context("cannot make a network namespace (CAP_SYS_ADMIN is needed)")?;
+    let own = socket(libc::AF_INET, DGRAM, 0)?;
+    let request: [[u8; 4]; 2] = [[224, 1, 2, 3], [0; 4]];
+    let done = sockets::set(&own, libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP, &request);
+    refused(done, "setsockopt", own)
+}
+
+/// IPT_SO_GET_INFO, with a table that nobody has.
+pub(super) fn unknown_table(_: &str) -> anyhow::Result<Provoked> {
+    const GET_INFO: i32 = 64;
+    enter()?;
+    let own = socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_RAW)?;
+    // struct ipt_getinfo: a name of 32 bytes and 13 words.
+    let mut info = [0_u8; 84];
+    info[..9].copy_from_slice(b"diag-none");
+    let mut length = info.len() as u32;
+    // SAFETY: a buffer with its length.
+    let got = unsafe {
+        libc::getsockopt(
+            own.as_raw_fd(),
+            libc::IPPROTO_IP,
+            GET_INFO,
+            info.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    let result = if got < 0 { Err(io::Error::last_os_error()) } else { Ok(()) };
+    refused(result, "getsockopt", (own, info))
+}
+
 pub(super) fn use_port_twice(variant: &str) -> anyhow::Result<Provoked> {
     enter()?;
     let at = internet(Ipv4Addr::UNSPECIFIED, 8080);

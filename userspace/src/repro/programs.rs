@@ -72,6 +72,13 @@ pub(super) fn too_many_arguments(variant: &str) -> anyhow::Result<Provoked> {
     start(&path, &arguments)
 }
 
+pub(super) fn its_own_interpreter(_: &str) -> anyhow::Result<Provoked> {
+    let dir = folder()?;
+    let line = format!("#!{}\n", dir.join("program").display());
+    let path = program(&dir, "program", line.as_bytes())?;
+    start(&path, &[])
+}
+
 pub(super) fn busy(variant: &str) -> anyhow::Result<Provoked> {
     let dir = folder()?;
     let copy = dir.join("program");

@@ -9,6 +9,7 @@ use nix::sys::resource::Resource;
 use nix::unistd::{Gid, Uid, chown};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 
 const NONE: Option<&str> = None;
@@ -100,6 +101,23 @@ pub(super) fn unsupported(_: &str) -> anyhow::Result<Provoked> {
     refused(if rc < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }, "setxattr")
 }
 
+pub(super) fn attribute(variant: &str) -> anyhow::Result<Provoked> {
+    sandbox()?;
+    File::create("file").context("cannot create a file")?;
+    nix::unistd::mkfifo("pipe", nix::sys::stat::Mode::S_IRWXU).context("cannot make a pipe")?;
+    let value = vec![0_u8; 70_000];
+    let name = if variant == "name" { format!("user.{}", "a".repeat(300)) } else { "user.diag".into() };
+    let name = std::ffi::CString::new(name).context("a name")?;
+    let (path, size) = match variant {
+        "kind" => (c"pipe", 1),
+        "name" => (c"file", 1),
+        _ => (c"file", value.len()),
+    };
+    // SAFETY: both strings are terminated, and the value's length is given.
+    let rc = unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), size, 0) };
+    refused(if rc < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }, "setxattr")
+}
+
 /// What is no disk, mounted as one.
 pub(super) fn no_device(_: &str) -> anyhow::Result<Provoked> {
     sandbox()?;
@@ -131,6 +149,28 @@ pub(super) fn swap(_: &str) -> anyhow::Result<Provoked> {
     // SAFETY: a constant path.
     let rc = unsafe { libc::swapon(c"file".as_ptr(), 0) };
     refused(if rc < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }, "swapon")
+}
+
+/// A lock that is held through another descriptor, which counts as another owner.
+pub(super) fn locked(variant: &str) -> anyhow::Result<Provoked> {
+    sandbox()?;
+    let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open("file");
+    let (first, second) = (open().context("cannot create a file")?, open().context("cannot open it again")?);
+    // SAFETY: an all-zero flock is a valid value of a struct of integers: the whole file, from its beginning.
+    let mut record: libc::flock = unsafe { std::mem::zeroed() };
+    record.l_type = libc::F_WRLCK as libc::c_short;
+    let lock = |file: &File| {
+        // SAFETY: the descriptor is open, and the structure outlives the call.
+        let rc = unsafe {
+            match variant {
+                "record" => libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const record),
+                _ => libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB),
+            }
+        };
+        if rc < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+    };
+    lock(&first).context("cannot lock a new file")?;
+    refused(lock(&second), if variant == "record" { "fcntl" } else { "flock" })
 }
 
 pub(super) fn full_device(_: &str) -> anyhow::Result<Provoked> {

@@ -93,6 +93,13 @@ pub(super) fn locked_flags(_: &str) -> anyhow::Result<Provoked> {
     no(mount(NONE, "a", NONE, bind, NONE), "mount")
 }
 
+pub(super) fn foreign_remount(_: &str) -> anyhow::Result<Provoked> {
+    sandbox()?;
+    tmpfs("a")?;
+    inside()?;
+    no(mount(NONE, "a", NONE, MsFlags::MS_REMOUNT, Some("size=1m")), "mount")
+}
+
 pub(super) fn unknown_type(_: &str) -> anyhow::Result<Provoked> {
     sandbox()?;
     no(mount(Some("x"), "a", Some("nofilesystem"), MsFlags::empty(), NONE), "mount")
@@ -233,6 +240,30 @@ pub(super) fn overlay_read_only(_: &str) -> anyhow::Result<Provoked> {
     mount(NONE, "a", NONE, MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY, NONE)
         .context("cannot make it read-only")?;
     no(overlay("merged", "lowerdir=lower,upperdir=a/upper,workdir=a/work"), "mount")
+}
+
+pub(super) fn overlay_volatile(_: &str) -> anyhow::Result<Provoked> {
+    sandbox()?;
+    overlay("merged", &format!("{WHOLE},volatile")).context("cannot mount a volatile overlay")?;
+    nix::mount::umount("merged").context("cannot unmount it")?;
+    no(overlay("merged", &format!("{WHOLE},volatile")), "mount")
+}
+
+/// A tmpfs that holds 256 KiB in four files, or has no limit at all.
+pub(super) fn remount_tmpfs(variant: &str) -> anyhow::Result<Provoked> {
+    sandbox()?;
+    let options = if variant == "retroactive" { "size=0" } else { "size=1m,nr_inodes=16" };
+    mount(Some("diag-repro"), "a", Some("tmpfs"), MsFlags::empty(), Some(options))
+        .context("cannot mount a tmpfs")?;
+    for file in 0..4 {
+        fs::write(format!("a/{file}"), [0; 65_536]).context("cannot fill it")?;
+    }
+    let smaller = match variant {
+        "inodes" => "nr_inodes=2",
+        "retroactive" => "size=1m",
+        _ => "size=64k",
+    };
+    no(mount(NONE, "a", NONE, MsFlags::MS_REMOUNT, Some(smaller)), "mount")
 }
 
 pub(super) fn overlay_in_use(_: &str) -> anyhow::Result<Provoked> {

@@ -46,7 +46,7 @@ pub(super) const LIMIT_READINGS: &[(&[&str], u32)] = &[
     // Before 5.11 maps and programs count too (kernel/bpf/syscall.c `bpf_charge_memlock`).
     (&["io_uring_setup", "io_uring_register", "bpf"], ROW_PINNED),
     (&["timer_create"], ROW_SIGNALS),
-    (&["rt_sigqueueinfo", "rt_tgsigqueueinfo"], ROW_SIGNALS_TO),
+    (&["rt_sigqueueinfo", "rt_tgsigqueueinfo", "tgkill", "tkill"], ROW_SIGNALS_TO),
     (&["mq_open"], ROW_QUEUES),
     (
         &[
@@ -66,6 +66,8 @@ pub(super) const LIMIT_READINGS: &[(&[&str], u32)] = &[
             "fchown",
             "fsetxattr",
             "ioctl",
+            "flock",
+            "fcntl",
             "setns",
         ],
         ROW_FD,

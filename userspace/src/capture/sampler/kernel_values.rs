@@ -13,7 +13,7 @@ const SWITCHES: &[(&[&str], &[i32], &[&str])] = &[
     (&["bpf"], &[EPERM], &["kernel.unprivileged_bpf_disabled"]),
     (&["perf_event_open"], &[EACCES, EPERM], &["kernel.perf_event_paranoid"]),
     (&["userfaultfd"], &[EPERM], &["vm.unprivileged_userfaultfd"]),
-    (&["memfd_create"], &[EACCES], &["vm.memfd_noexec"]),
+    (&["memfd_create", "execve", "execveat"], &[EACCES], &["vm.memfd_noexec"]),
     (&["syslog"], &[EPERM], &["kernel.dmesg_restrict"]),
     (&["link", "linkat"], &[EPERM], &["fs.protected_hardlinks"]),
     (
@@ -67,7 +67,11 @@ const LIMITS: &[(&[&str], &[i32], &[&Limit])] = &[
     (&["io_setup"], &[EAGAIN], &[&descriptors::AIO_MAX_NR]),
     (&["mmap", "mremap", "mprotect", "munmap"], &[ENOMEM], &[&rlimits::MAX_MAP_COUNT, &commit::COMMIT_LIMIT]),
     (&["clone", "clone3", "fork", "vfork"], &[ENOMEM], &[&commit::COMMIT_LIMIT]),
-    (&["rt_sigqueueinfo", "timer_create"], &[EAGAIN], &[&rlimits::SIGPENDING]),
+    (
+        &["rt_sigqueueinfo", "rt_tgsigqueueinfo", "tgkill", "tkill", "pidfd_send_signal", "timer_create"],
+        &[EAGAIN],
+        &[&rlimits::SIGPENDING],
+    ),
 ];
 
 /// Owners that are named.
@@ -146,12 +150,21 @@ fn usage(look: &Look<'_>, failure: &Failure, out: &mut Sampled, limit: &Limit) {
         scope: holder.name.clone(),
         ceiling: holder.ceiling.or_else(|| look.root.ceiling(limit).ok()),
         usage: Some(holder.usage),
-        adds: Some(1),
+        adds: Some(adds(failure, limit)),
         hits: None,
         unit: limit.unit.into(),
         taken: Taken::After { ns: look.after(failure) },
         source: limit.path(),
     });
+}
+
+/// One, but of bytes in keys the payload and the description with its end (`key_alloc()`, security/keys/key.c).
+fn adds(failure: &Failure, limit: &Limit) -> u64 {
+    if ![keys::MAXBYTES.id, keys::ROOT_MAXBYTES.id].contains(&limit.id) {
+        return 1;
+    }
+    let description = failure.text_arg("description").map_or(0, |text| text.len() as u64);
+    description + 1 + failure.number_arg("plen").unwrap_or(0)
 }
 
 /// Who has most inotify instances or watches of this user: the kernel shows the sum nowhere.
@@ -178,7 +191,7 @@ mod tests {
     use crate::capture::cgroups::Names;
     use crate::capture::sampler::sample;
     use crate::limits::read::Root;
-    use crate::model::{Abi, Errno, FailureKind, Stamp, Task};
+    use crate::model::{Abi, Arg, ArgValue, Errno, FailureKind, Stamp, Task};
 
     fn failed(call: &str, errno: i32) -> Failure {
         let kind = FailureKind::Syscall {
@@ -221,5 +234,14 @@ mod tests {
         let keys = sampled.readings.iter().find(|r| r.limit == keys::MAXKEYS.id).unwrap();
         assert_eq!((keys.usage, keys.ceiling, keys.exceeded()), (Some(200), Some(200), Some(true)));
         assert!(!sampled.readings.iter().any(|r| r.limit == keys::ROOT_MAXKEYS.id), "root is another user");
+        let bytes = sampled.readings.iter().find(|r| r.limit == keys::MAXBYTES.id).unwrap();
+        assert_eq!(bytes.exceeded(), Some(false));
+        let mut large = failed("add_key", EDQUOT);
+        if let FailureKind::Syscall { args, .. } = &mut large.kind {
+            args.push(Arg { name: "plen".into(), value: ArgValue::Number(19_949) });
+        }
+        let sampled = sample(&Root::at(dir.path()), &Names::default(), &mut large);
+        let bytes = sampled.readings.iter().find(|r| r.limit == keys::MAXBYTES.id).unwrap();
+        assert_eq!(bytes.exceeded(), Some(true), "51 and 19 950 are more than 20 000");
     }
 }

@@ -111,7 +111,7 @@ const FDS: &[(&[&str], &[&str])] = &[
         ],
         &["fd"],
     ),
-    (&["copy_file_range"], &["fd_in", "fd_out"]),
+    (&["copy_file_range", "splice"], &["fd_in", "fd_out"]),
     (&["sendfile", "sendfile64"], &["out_fd"]),
     (&["mmap"], &["fd"]),
 ];
@@ -189,6 +189,9 @@ fn places(held: &Held, look: &Look<'_>, failure: &Failure) -> Vec<Place> {
         let fd = failure.number_arg(name).map(|raw| raw as u32 as i32).filter(|fd| *fd >= 0);
         out.extend(fd.and_then(|fd| place::of(held, name, Some(fd), "", true, look.after(failure))));
     }
+    if let Some(path) = failure.socket_file() {
+        out.extend(place::of(held, "addr", None, path, look.call != "bind", look.after(failure)));
+    }
     if look.call == "pivot_root" {
         out.extend(place::of(held, "root", None, "/", true, look.after(failure)));
     }
@@ -221,7 +224,8 @@ fn mounting(held: &Held, look: &Look<'_>, failure: &Failure, places: &[Place], o
         fact.device = device::of(held, look.root, source);
     }
     let busy = look.errno == Errno::EBUSY;
-    if busy && let Some(target) = places.iter().find(|p| p.role == "target") {
+    let is_target = |p: &&Place| matches!(p.role.as_str(), "target" | "pathname");
+    if busy && let Some(target) = places.iter().find(is_target) {
         users::look(held, look.root, target, &mut fact);
     }
     if fstype == Some("overlay")

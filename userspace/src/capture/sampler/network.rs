@@ -14,6 +14,7 @@ use super::{Look, Sampled};
 use crate::limits::{Limit, network as limits, read::Root};
 use crate::model::{Fact, Failure, NetPlace, Reading, Socket, State, Taken, network as states};
 use std::net::IpAddr;
+use std::os::unix::fs::FileExt;
 
 /// A failure as the questions to its namespace see it.
 struct Question<'a> {
@@ -63,6 +64,9 @@ const ASKERS: &[(&[&str], &[i32], Asker)] = &[
     (CONNECT, &[libc::ETIMEDOUT, libc::EINPROGRESS, libc::EPERM], firewall),
     (SEND, &[libc::EPERM], firewall),
     (&["setsockopt", "sendmsg", "sendto"], &[libc::ENOBUFS, libc::ENOMEM], option_memory),
+    (&["setsockopt"], &[libc::ENOENT], congestion),
+    (&["setsockopt"], &[libc::ENOBUFS], sources),
+    (&["getsockopt", "setsockopt"], &[libc::ENOENT, libc::ENOPROTOOPT], tables),
     (
         &["bind", "connect", "sendto", "sendmsg"],
         &[libc::ECONNREFUSED, libc::EADDRINUSE, libc::EAGAIN, libc::EPROTOTYPE],
@@ -222,6 +226,11 @@ fn addresses(q: &Question<'_>, out: &mut Answers) {
     // All of 127.0.0.0/8 is local where lo is up.
     let has = own.contains(&ip) || ip.is_loopback() && ip.is_ipv4() && own.iter().any(IpAddr::is_loopback);
     out.facts.push(q.state(states::LOCAL, &ip.to_string(), if has { "yes" } else { "no" }, source));
+    if let IpAddr::V6(ip) = ip
+        && let Some(state) = routes::state_v6(&q.net("if_inet6").unwrap_or_default(), ip)
+    {
+        out.facts.push(q.state(states::ADDRESS_STATE, &ip.to_string(), state, source));
+    }
     let list: Vec<String> = own.iter().map(ToString::to_string).collect();
     let list = if list.is_empty() { "none".into() } else { list.join(", ") };
     out.facts.push(q.state(states::ADDRESSES, if ip.is_ipv4() { "IPv4" } else { "IPv6" }, list, source));
@@ -238,6 +247,47 @@ fn protocols(q: &Question<'_>, out: &mut Answers) {
 fn ping_groups(q: &Question<'_>, out: &mut Answers) {
     if let Some(range) = q.sysctl(states::PING_GROUPS) {
         out.facts.push(q.state(states::PING_GROUPS, &q.scope(), range, states::PING_GROUPS));
+    }
+}
+
+/// The algorithms that there are, for who asked for one by name.
+fn congestion(q: &Question<'_>, out: &mut Answers) {
+    if let Some(names) = q.sysctl(states::CONGESTION) {
+        out.facts.push(q.state(states::CONGESTION, &q.scope(), names, states::CONGESTION));
+    }
+}
+
+/// How many sources one group of a socket may have.
+fn sources(q: &Question<'_>, out: &mut Answers) {
+    for name in [states::MAX_MSF, states::MAX_MSF_V6] {
+        out.facts.extend(q.sysctl(name).map(|value| q.state(name, &q.scope(), value, name)));
+    }
+}
+
+/// The tables of the older iptables that are there, and the one that was asked for: `struct ipt_getinfo` and
+/// `struct ipt_replace` (linux/netfilter_ipv4/ip_tables.h) begin with its name.
+fn tables(q: &Question<'_>, out: &mut Answers) {
+    let number = |name: &str| q.failure.number_arg(name);
+    let file = match (number("level"), number("optname")) {
+        (Some(0), Some(64..=67)) => "ip_tables_names",
+        (Some(41), Some(64..=67)) => "ip6_tables_names",
+        _ => return,
+    };
+    let there = q.net(file).map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
+    out.facts.push(q.state(
+        states::TABLES,
+        &q.scope(),
+        there.unwrap_or_default(),
+        &format!("/proc/net/{file}"),
+    ));
+    let mut name = [0; 32];
+    let memory = std::fs::File::open(q.root.join(format!("proc/{}/mem", q.failure.task.pid)));
+    let read = memory.ok().zip(number("optval")).map(|(file, at)| file.read_exact_at(&mut name, at));
+    if read.is_some_and(|read| read.is_ok()) {
+        let name = String::from_utf8_lossy(name.split(|b| *b == 0).next().unwrap_or_default()).into_owned();
+        let plain =
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        out.facts.extend(plain.then(|| q.state(states::TABLE, "", name, "the caller's buffer")));
     }
 }
 

@@ -24,7 +24,7 @@ const BY_PATH: &[(&[&str], Option<&str>, &str)] = &[
 
 const BY_FD: &[(&[&str], &str)] = &[
     (&["write", "pwrite64", "writev", "pwritev", "pwritev2", "fallocate", "ftruncate", "ftruncate64"], "fd"),
-    (&["copy_file_range"], "fd_out"),
+    (&["copy_file_range", "splice"], "fd_out"),
     (&["sendfile", "sendfile64"], "out_fd"),
 ];
 
@@ -42,6 +42,10 @@ pub(super) fn of(failure: &Failure) -> Option<Object> {
     }
     if name == "mount" {
         return upper(failure);
+    }
+    if name == "bind" {
+        let path = whole(failure.socket_file()?)?;
+        return Some(Object::Path { role: "addr", dirfd: None, path });
     }
     let (_, dir, arg) = BY_PATH.iter().find(|row| row.0.contains(&name))?;
     let path = whole(failure.text_arg(arg)?)?;
@@ -75,7 +79,7 @@ fn whole(path: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Abi, Arg, ArgValue, Errno, FailureKind, Stamp, Task};
+    use crate::model::{Abi, Address, Arg, ArgValue, Errno, FailureKind, Stamp, Task};
 
     fn failure(name: &str, args: &[(&str, ArgValue)]) -> Failure {
         let args = args.iter().map(|(n, v)| Arg { name: (*n).into(), value: v.clone() }).collect();
@@ -115,6 +119,15 @@ mod tests {
         let overlay = failure("mount", &[("fstype", text("overlay")), ("data", data.clone())]);
         assert_eq!(of(&overlay), Some(Object::Path { role: "workdir", dirfd: None, path: "/w".into() }));
         assert_eq!(of(&failure("mount", &[("fstype", text("tmpfs")), ("data", data)])), None);
+    }
+
+    #[test]
+    fn binding_a_local_socket_makes_a_file() {
+        let addr = |path: &str| [("addr", ArgValue::Address(Address::Local { path: path.into() }))];
+        let made = Object::Path { role: "addr", dirfd: None, path: "/run/s".into() };
+        assert_eq!(of(&failure("bind", &addr("/run/s"))), Some(made));
+        assert_eq!(of(&failure("bind", &addr("@s"))), None);
+        assert_eq!(of(&failure("connect", &addr("/run/s"))), None);
     }
 
     #[test]

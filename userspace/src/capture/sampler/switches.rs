@@ -41,6 +41,23 @@ pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
             }
         }
     }
+    if matches!(look.call, "set_mempolicy" | "mbind")
+        && look.errno == Errno::EINVAL
+        && let Ok(text) = fs::read_to_string(look.root.join(format!("proc/{}/status", failure.task.tid)))
+        && let Some(nodes) = text.lines().find_map(|line| line.strip_prefix("Mems_allowed_list:"))
+    {
+        note("Mems_allowed_list".into(), String::new(), nodes.trim().into(), "/proc/PID/status".into());
+    }
+    if let Some(name) = tun_device(look, failure) {
+        note("tun device".into(), String::new(), name, "the caller's struct ifreq".into());
+    }
+    if look.call == "prctl"
+        && look.errno == Errno::EPERM
+        && let Ok(text) = fs::read_to_string(look.root.join(format!("proc/{}/status", failure.task.tid)))
+        && let Some(set) = text.lines().find_map(|line| line.strip_prefix("CapInh:"))
+    {
+        note("CapInh".into(), String::new(), set.trim().into(), "/proc/PID/status".into());
+    }
     if look.call.starts_with("setgroups")
         && let Ok(text) = fs::read_to_string(look.root.join(format!("proc/{}/setgroups", failure.task.tid)))
     {
@@ -52,6 +69,20 @@ pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
             note("value of the file".into(), path.clone(), now, path);
         }
     }
+}
+
+/// The name that TUNSETIFF was given: `struct ifreq` begins with it.
+fn tun_device(look: &Look<'_>, failure: &Failure) -> Option<String> {
+    const TUNSETIFF: u64 = 0x4004_54ca;
+    if look.call != "ioctl" || failure.number_arg("op") != Some(TUNSETIFF) {
+        return None;
+    }
+    let memory = fs::File::open(own(&look.view, &failure.task)?.join("mem")).ok()?;
+    let mut name = [0; libc::IFNAMSIZ];
+    memory.read_exact_at(&mut name, failure.number_arg("argp")?).ok()?;
+    let name = String::from_utf8_lossy(name.split(|b| *b == 0).next()?).into_owned();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-.%".contains(&b);
+    (!name.is_empty() && name.bytes().all(plain)).then_some(name)
 }
 
 /// What was written to a file of /proc/sys or of a security module, and what that file says now. Nothing else is

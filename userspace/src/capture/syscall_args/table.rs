@@ -43,6 +43,8 @@ pub(super) const CALLS: &[Call] = calls! {
     "tgkill"(tgid: Int, tid: Int, sig: Int);
     "ptrace"(op: Int, pid: Int, addr: Long, data: Long);
     "pidfd_open"(pid: Int, flags: Int);
+    "setsid"();
+    "setpgid"(pid: Int, pgid: Int);
     "sched_setaffinity"(pid: Int, cpusetsize: Long, mask: Long);
     "sched_setscheduler"(pid: Int, policy: Int, param: Long);
     "sched_setattr"(pid: Int, attr: Long, flags: Int);
@@ -136,6 +138,7 @@ pub(super) const CALLS: &[Call] = calls! {
     "pwritev" | "preadv"(fd: Fd, iov: Long, iovcnt: Int, offset: Long);
     "sendfile" | "sendfile64"(out_fd: Fd, in_fd: Fd, offset: Long, count: Long);
     "copy_file_range"(fd_in: Fd, off_in: Long, fd_out: Fd, off_out: Long, size: Long, flags: Int);
+    "splice"(fd_in: Fd, off_in: Long, fd_out: Fd, off_out: Long, size: Long, flags: Int);
     "fallocate"(fd: Fd, mode: Int, offset: Long, size: Long);
     "ftruncate"(fd: Fd, length: Long);
     "fsync" | "fdatasync" | "close" | "fchdir" | "syncfs"(fd: Fd);
@@ -143,6 +146,7 @@ pub(super) const CALLS: &[Call] = calls! {
     "dup2"(oldfd: Fd, newfd: Fd);
     "dup3"(oldfd: Fd, newfd: Fd, flags: Flags(OPEN));
     "fcntl" | "fcntl64"(fd: Fd, op: Int, arg: Long);
+    "flock"(fd: Fd, op: Int);
     "ioctl"(fd: Fd, op: Int, argp: Long);
     "pipe"(pipefd: Long);
     "pipe2"(pipefd: Long, flags: Flags(OPEN));
@@ -190,6 +194,7 @@ pub(super) const CALLS: &[Call] = calls! {
     "mmap" | "mmap2"(addr: Long, length: Long, prot: Flags(PROT), flags: Flags(MAP), fd: Fd, offset: Long);
     "mprotect"(addr: Long, size: Long, prot: Flags(PROT));
     "mremap"(old_address: Long, old_size: Long, new_size: Long, flags: Int, new_address: Long);
+    "set_mempolicy"(mode: Int, nodemask: Long, maxnode: Long);
     "madvise"(addr: Long, size: Long, advice: Int);
     "mlock"(addr: Long, size: Long);
     "mlock2"(addr: Long, size: Long, flags: Int);

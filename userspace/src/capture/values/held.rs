@@ -241,6 +241,10 @@ const ROWS: &[Row] = &[
         (c.arg("resource")? == 7).then_some(())?;
         Some((0, c.get("fs.nr_open")?, c.get("~new_hard")?))
     }),
+    (&priorities::SOFT_LIMIT, &["prlimit64", "setrlimit"], |c| {
+        c.is(c.name, &[libc::EINVAL]).then_some(())?;
+        Some((0, c.get("~new_hard")?, c.get("~new_soft")?))
+    }),
     (&priorities::HARD_LIMIT, &["prlimit64", "setrlimit"], |c| {
         own(c)?;
         Some((0, c.get("~now_hard")?, c.get("~new_hard")?))

@@ -9,8 +9,8 @@ use super::memory::{COMMITTED, KBYTES, OVERCOMMIT, RAM, RATIO, SWAP};
 use super::{Add, Place, Set, Step, Then};
 use crate::capture::btf::Want::{Array, Int, Pointer, Sized, StructArray};
 use libc::{
-    E2BIG, EACCES, EAGAIN, EBADF, EDQUOT, EINVAL, EMFILE, EMSGSIZE, ENFILE, ENOBUFS, ENOMEM, ENOSPC, EPERM,
-    ETIMEDOUT, ETOOMANYREFS,
+    E2BIG, EACCES, EAGAIN, EBADF, EDQUOT, EINVAL, ELOOP, EMFILE, EMSGSIZE, ENFILE, ENOBUFS, ENOMEM, ENOSPC,
+    EPERM, ETIMEDOUT, ETOOMANYREFS, EXDEV,
 };
 
 pub(super) const CRED: Step = ("task_struct", "cred", Pointer("cred"));
@@ -97,7 +97,7 @@ const fn of_queue(name: &'static str, path: &'static str) -> Named {
 /// Descriptors, watches, keys, interprocess communication.
 pub(super) const OBJECTS: &[Set] = &[
     Set {
-        calls: &["open", "openat", "openat2", "creat"],
+        calls: &["open", "openat", "creat"],
         errnos: &[ENFILE, EMFILE, ENOSPC, EACCES, EPERM],
         then: Then::Nothing,
         values: &[
@@ -168,6 +168,43 @@ pub(super) const OBJECTS: &[Set] = &[
                 ),
             ),
         ],
+    },
+    Set {
+        calls: &["openat2"],
+        errnos: &[ENFILE, EMFILE, EACCES, EPERM, EXDEV, ELOOP],
+        then: Then::Nothing,
+        values: &[
+            FILES,
+            FILE_MAX,
+            CAPS,
+            FSUID,
+            NOFILE,
+            ("fs.protected_symlinks", variable("sysctl_protected_symlinks", 4)),
+            ("fs.protected_fifos", variable("sysctl_protected_fifos", 4)),
+            ("fs.protected_regular", variable("sysctl_protected_regular", 4)),
+            // struct open_how { flags, mode, resolve }
+            ("open_how.resolve", Caller(2, 16, 8)),
+        ],
+    },
+    // The first word of the mask is that of the first 64 nodes.
+    Set {
+        calls: &["set_mempolicy"],
+        errnos: &[EINVAL],
+        then: Then::Nothing,
+        values: &[("nodemask", Caller(1, 0, 8))],
+    },
+    Set {
+        calls: &["mbind"],
+        errnos: &[EINVAL],
+        then: Then::Nothing,
+        values: &[("nodemask", Caller(3, 0, 8))],
+    },
+    Set {
+        calls: &["mount_setattr"],
+        errnos: &[EINVAL, EPERM],
+        then: Then::Nothing,
+        // struct mount_attr { attr_set, … }
+        values: &[("mount_attr.attr_set", Caller(3, 0, 8))],
     },
     Set {
         calls: &["sendmsg", "sendmmsg"],

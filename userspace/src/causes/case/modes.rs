@@ -2,7 +2,7 @@
 
 use super::Case;
 use super::rights::{bit, identity, objects};
-use crate::model::{ArgValue, Identity, ObjectKind, PathObject, Permissions};
+use crate::model::{Address, ArgValue, Identity, ObjectKind, PathObject, Permissions};
 
 pub(in crate::causes) const READ: u32 = 4;
 pub(in crate::causes) const WRITE: u32 = 2;
@@ -102,7 +102,11 @@ fn wanted<'a>(case: &Case<'a>, name: &str, object: &'a PathObject) -> Option<(&'
         }
         "link" | "linkat" if object.role == "newpath" => Some((holder?, true, WRITE | EXECUTE)),
         "chdir" | "fchdir" | "chroot" => Some((own?, true, EXECUTE)),
+        "inotify_add_watch" => Some((own?, folder, READ)),
         "truncate" | "truncate64" => Some((own?, folder, WRITE)),
+        // unix_find_bsd() and unix_bind_bsd() (net/unix/af_unix.c).
+        "connect" | "sendto" | "sendmsg" | "sendmmsg" if object.role == "addr" => Some((own?, folder, WRITE)),
+        "bind" if object.role == "addr" => Some((holder?, true, WRITE | EXECUTE)),
         _ => None,
     }
 }
@@ -148,6 +152,7 @@ pub(in crate::causes) fn path(case: &Case<'_>) -> String {
         .iter()
         .find_map(|arg| match &arg.value {
             ArgValue::Text(text) => Some(text.clone()),
+            ArgValue::Address(Address::Local { path }) => Some(path.clone()),
             _ => None,
         })
         .unwrap_or_else(|| "the file".into())

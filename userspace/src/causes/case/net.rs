@@ -41,6 +41,8 @@ const PLUMBING: &[&str] = &[
     "inet_dgram_connect",
     "inet_send_prepare",
     "inet_sendmsg",
+    "inet6_ioctl",
+    "inet_ioctl",
     "inet_stream_connect",
     "ip_finish_output",
     "ip_local_out",
@@ -58,6 +60,7 @@ const PLUMBING: &[&str] = &[
     "raw_sendmsg",
     "sock_common_setsockopt",
     "sock_create",
+    "sock_ioctl",
     "sock_sendmsg",
     "sock_sendmsg_nosec",
     "sock_setsockopt",
@@ -79,12 +82,38 @@ fn is_plumbing(function: &str) -> bool {
         || PLUMBING.contains(&function)
 }
 
+/// Functions that answer a question for a capability, of whatever caller.
+const RIGHTS: &[&str] = &[
+    "cap_capable",
+    "capable",
+    "ns_capable",
+    "ns_capable_common",
+    "security_capable",
+    "sk_ns_capable",
+    "sk_net_capable",
+];
+
 /// How sure a cause is, and what would make it surer.
 #[derive(Debug)]
 pub(in crate::causes) struct Weight {
     pub(in crate::causes) confidence: Confidence,
     pub(in crate::causes) missing: Vec<String>,
     pub(in crate::causes) evidence: Vec<String>,
+}
+
+/// As [`weigh`], of a cause that is a missing capability: that the question for one was answered with no is no
+/// contradiction. On kernels that show return values it is where the errno is seen first.
+pub(in crate::causes) fn weigh_right(
+    case: &Case<'_>,
+    deciders: &[&str],
+    state: Option<bool>,
+    missing: &str,
+) -> Option<Weight> {
+    let asked = case.decided_elsewhere(deciders).filter(|f| RIGHTS.contains(f));
+    match asked {
+        Some(function) => weigh(case, &[function], state, missing),
+        None => weigh(case, deciders, state, missing),
+    }
 }
 
 /// Weighs a state against the path. `state` is `Some(true)` when the one state that yields this errno was read,

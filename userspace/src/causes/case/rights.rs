@@ -91,6 +91,9 @@ pub(in crate::causes) fn identity<'a>(case: &Case<'a>) -> Option<&'a Identity> {
     })
 }
 
+/// The role of what a program names as its interpreter, beside the program itself.
+pub(in crate::causes) const INTERPRETER: &str = "interpreter";
+
 /// The objects that the call's paths and descriptors led to.
 pub(in crate::causes) fn objects<'a>(case: &Case<'a>) -> impl Iterator<Item = &'a PathObject> + use<'a> {
     case.incident.facts.iter().filter_map(|fact| match fact {

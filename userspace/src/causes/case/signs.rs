@@ -164,6 +164,13 @@ impl<'a> Case<'a> {
             && self.failure().text_arg("fstype") == Some("overlay")
     }
 
+    /// What mount_setattr(2) was asked to set: of that instant, else read again.
+    pub(in crate::causes) fn mount_attributes(&self) -> Option<u64> {
+        const NAME: &str = "mount_attr.attr_set";
+        let again = || u64::from_str_radix(self.state(NAME)?.value.trim_start_matches("0x"), 16).ok();
+        self.value(NAME).or_else(again)
+    }
+
     pub(in crate::causes) fn who(&self) -> &'a str {
         &self.failure().task.comm
     }

@@ -153,6 +153,6 @@ pub(super) const TABLE: &[Row] = &[
     row("write pwrite64", "CAP_SYS_PTRACE", First, "yama_dointvec_minmax", "to change who may trace").when(when::trace_sysctl).among_others(),
     row("write pwrite64", "CAP_SYS_RAWIO", First, "mmap_min_addr_handler", "to change the lowest address").when(when::address_sysctl),
     // System V objects (ipc/util.c): the owner, or ns_capable() in the owner of the IPC namespace.
-    row("shmctl semctl msgctl", "CAP_SYS_ADMIN", Ipc, "ipcctl_obtain_check", "to change another user's IPC object").among_others(),
+    row("shmctl semctl msgctl", "CAP_SYS_ADMIN", Ipc, "ipcctl_obtain_check", "to change another user's IPC object").when(when::no_lock).among_others(),
     row("shmget semget msgget shmat semop semtimedop msgsnd msgrcv shmctl semctl msgctl", "CAP_IPC_OWNER", Ipc, "ipcperms", "to use another user's IPC object").eacces(),
 ];

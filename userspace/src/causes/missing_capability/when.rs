@@ -263,6 +263,12 @@ pub(super) fn any_limit(case: &Case<'_>) -> Option<bool> {
     own_limit(case).map(|own| !own)
 }
 
+/// Locking a segment (`SHM_LOCK`, `SHM_UNLOCK`) asks for something else (`shmctl_do_lock()`, ipc/shm.c).
+pub(super) fn no_lock(case: &Case<'_>) -> Option<bool> {
+    let is_segment = case.failure().syscall()?.0 == "shmctl";
+    Some(!(is_segment && matches!(number(case, "op")? & 0xff, 11 | 12)))
+}
+
 /// `MPOL_MF_MOVE_ALL`.
 pub(super) fn move_all(case: &Case<'_>) -> Option<bool> {
     number(case, "flags").map(|flags| flags & 4 != 0)

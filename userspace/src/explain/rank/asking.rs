@@ -1,6 +1,6 @@
 //! Answers that programs collect in passing: no failure, whatever the errno is called.
 
-use crate::model::Errno;
+use crate::model::{Errno, Failure};
 
 /// Errnos that ordinary programs collect by asking whether something is there.
 const PROBING: &[Errno] = &[
@@ -96,4 +96,43 @@ const WAITING: &[&str] = &[
 /// Whether this is how one learns that there is nothing yet.
 pub(super) fn only_waited(syscall: &str, errno: Errno) -> bool {
     WAITING.contains(&syscall) && [Errno::EAGAIN, Errno(libc::ETIMEDOUT), Errno(libc::EINTR)].contains(&errno)
+}
+
+/// Sockets of helpers that libraries ask in each program, and do without: the name service cache (nscd/nscd-client.h
+/// `_PATH_NSCDSOCKET`) and other name services, the system's log (`_PATH_LOG`), the message bus, systemd.
+const HELPERS: &[&str] = &[
+    "/run/nscd/",
+    "/run/systemd/",
+    "/run/dbus/",
+    "/run/avahi-daemon/",
+    "/run/samba/winbindd/",
+    "/var/lib/sss/pipes/",
+    "/dev/log",
+];
+
+pub(super) fn asks_a_helper(failure: &Failure) -> bool {
+    let absent = failure.syscall().is_some_and(|(call, errno)| call == "connect" && errno == Errno::ENOENT);
+    absent
+        && failure.socket_file().is_some_and(|path| {
+            let path = path.strip_prefix("/var").filter(|rest| rest.starts_with("/run/")).unwrap_or(path);
+            HELPERS.iter().any(|helper| path.starts_with(helper))
+        })
+}
+
+/// bash looks for a terminal of its own at each start, without waiting (jobs.c `initialize_job_control()`).
+pub(super) fn looks_for_a_terminal(failure: &Failure) -> bool {
+    let waits = failure.number_arg("flags").is_none_or(|flags| flags & libc::O_NONBLOCK as u64 == 0);
+    let absent = failure.syscall().is_some_and(|(_, errno)| errno == Errno(libc::ENXIO));
+    absent && !waits && failure.text_arg("pathname") == Some("/dev/tty")
+}
+
+/// Engines cover paths that containers shall not see with /dev/null, and bind those that they shall not write to onto
+/// themselves: a path that is not there needs neither, and a folder gets a tmpfs instead of the device (runc,
+/// libcontainer/rootfs_linux.go `maskPath` and `readonlyPath`; crun does the same).
+pub(super) fn is_masking(failure: &Failure) -> bool {
+    let missed = failure.syscall().is_some_and(|(call, errno)| {
+        call == "mount" && [Errno::ENOENT, Errno(libc::ENOTDIR)].contains(&errno)
+    });
+    let source = failure.text_arg("source");
+    missed && (source == Some("/dev/null") || source.is_some() && source == failure.text_arg("target"))
 }

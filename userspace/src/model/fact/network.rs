@@ -28,3 +28,13 @@ pub const INTERFACES: &str = "interfaces";
 pub const INTERFACE: &str = "interface";
 /// Packets of listeners that were turned away, counted per namespace.
 pub const OVERFLOWS: &str = "TcpExt ListenOverflows";
+/// The congestion control algorithms of TCP that the kernel has now.
+pub const CONGESTION: &str = "net.ipv4.tcp_available_congestion_control";
+/// The tables of the older iptables that the namespace has, and the one that was asked for.
+pub const TABLES: &str = "tables of iptables";
+pub const TABLE: &str = "table asked for";
+/// Of an own IPv6 address: `usable`, `tentative`, `duplicate`.
+pub const ADDRESS_STATE: &str = "state of the address";
+/// Sources that one group of a socket may have.
+pub const MAX_MSF: &str = "net.ipv4.igmp_max_msf";
+pub const MAX_MSF_V6: &str = "net.ipv6.mld_max_msf";

@@ -24,6 +24,9 @@ pub(super) fn look(held: &Held, look: &Look<'_>, failure: &Failure, places: &mut
         libc::EDQUOT | libc::ENOSPC => quotas(held, look, failure, places, out),
         libc::EFBIG => size(held, look, failure, out),
         libc::EXDEV => places.iter_mut().for_each(|p| p.project = project(held, p)),
+        libc::EPERM if matches!(look.call, "mount_setattr" | "open_tree_attr") => {
+            attributes(held, look, failure, out)
+        }
         libc::EPERM | libc::EACCES => switches(held, look, failure, out),
         libc::EINVAL if matches!(look.call, "mount_setattr" | "open_tree_attr") => {
             attributes(held, look, failure, out)
@@ -79,6 +82,9 @@ fn size(held: &Held, look: &Look<'_>, failure: &Failure, out: &mut Sampled) {
             number("offset").zip(number("size")).map(|(o, s)| o.saturating_add(s).saturating_sub(1))
         }
         "pwrite64" | "pwritev" | "pwritev2" => number("offset"),
+        "copy_file_range" | "splice" if number("off_out").is_some_and(|at| at != 0) => {
+            number("off_out").and_then(|at| passed(held, at))
+        }
         _ => ["fd", "out_fd", "fd_out"].iter().find_map(|n| number(n)).and_then(|fd| position(held, fd)),
     };
     out.readings.push(Reading {
@@ -92,6 +98,13 @@ fn size(held: &Held, look: &Look<'_>, failure: &Failure, out: &mut Sampled) {
         taken: Taken::After { ns: look.after(failure) },
         source: "/proc/PID/limits, /proc/PID/fdinfo".into(),
     });
+}
+
+/// A position that the caller passed by pointer.
+fn passed(held: &Held, address: u64) -> Option<u64> {
+    let mut bytes = [0; 8];
+    File::open(held.proc.join("mem")).ok()?.read_exact_at(&mut bytes, address).ok()?;
+    Some(u64::from_ne_bytes(bytes))
 }
 
 /// Where the next write of a descriptor goes: its position, or the file's end with O_APPEND.
@@ -133,7 +146,7 @@ fn project(held: &Held, place: &Place) -> Option<u32> {
 }
 
 fn quotas(held: &Held, look: &Look<'_>, failure: &Failure, places: &mut [Place], out: &mut Sampled) {
-    let new = ["newpath", "pathname", "path", "fd", "fd_out", "out_fd", "linkpath"];
+    let new = ["newpath", "pathname", "path", "fd", "fd_out", "out_fd", "linkpath", "addr"];
     let Some(place) = places.iter_mut().rfind(|p| new.contains(&p.role.as_str())) else {
         return;
     };

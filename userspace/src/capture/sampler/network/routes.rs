@@ -227,6 +227,19 @@ pub(super) fn own_v6(text: &str) -> Vec<IpAddr> {
     text.lines().filter_map(address).map(|bits| IpAddr::V6(Ipv6Addr::from(bits))).collect()
 }
 
+/// The flags of an own address: `IFA_F_DADFAILED` and `IFA_F_TENTATIVE` (linux/if_addr.h) keep it from being used, and
+/// `IFA_F_OPTIMISTIC` lets it be used before.
+pub(super) fn state_v6(text: &str, ip: Ipv6Addr) -> Option<&'static str> {
+    let wanted = format!("{:032x}", u128::from(ip));
+    let line = text.lines().find(|line| line.split_whitespace().next() == Some(wanted.as_str()))?;
+    let flags = u32::from_str_radix(line.split_whitespace().nth(4)?, 16).ok()?;
+    Some(match flags {
+        flags if flags & 0x08 != 0 => "duplicate",
+        flags if flags & 0x44 == 0x40 => "tentative",
+        _ => "usable",
+    })
+}
+
 /// `IP HWtype Flags HWaddress Mask Device`: without the flag 2 nobody has answered.
 fn neighbour(arp: &str, ip: IpAddr) -> Option<&'static str> {
     let line = arp.lines().skip(1).find(|l| l.split_whitespace().next() == Some(&ip.to_string()))?;
@@ -262,6 +275,14 @@ Local:
             own_v6("00000000000000000000000000000001 01 80 10 80 lo\n"),
             [IpAddr::V6(Ipv6Addr::LOCALHOST)]
         );
+    }
+
+    #[test]
+    fn a_new_address_is_tentative() {
+        let text = "fd000000000000000000000000000005 02 40 00 40 eth0\nfd000000000000000000000000000006 02 40 00 80 eth0\n";
+        assert_eq!(state_v6(text, "fd00::5".parse().unwrap()), Some("tentative"));
+        assert_eq!(state_v6(text, "fd00::6".parse().unwrap()), Some("usable"));
+        assert_eq!(state_v6(text, "fd00::7".parse().unwrap()), None);
     }
 
     #[test]

@@ -39,6 +39,7 @@ const PATHS: &[Row] = &[
         "path",
         true,
     ),
+    (&["inotify_add_watch"], None, "pathname", true),
     (&["lsetxattr", "lgetxattr", "lremovexattr"], None, "path", false),
     (&["openat", "openat2", "faccessat", "faccessat2"], Some("dirfd"), "pathname", true),
     (&["execveat", "newfstatat", "fstatat64", "statx"], Some("dirfd"), "pathname", true),
@@ -59,8 +60,13 @@ const PATHS: &[Row] = &[
 
 const DESCRIPTORS: &[(&[&str], &str)] = &[
     (&["write", "pwrite64", "writev", "pwritev", "pwritev2", "ioctl", "ftruncate", "ftruncate64"], "fd"),
+    (&["epoll_ctl"], "fd"),
     (&["fchmod", "fchown", "fchown32", "fsetxattr", "fremovexattr", "fchdir", "finit_module"], "fd"),
 ];
+
+/// Calls whose address may be the path of a local socket; bind(2) makes it, and does not follow a link there
+/// (`unix_bind_bsd()`, net/unix/af_unix.c).
+const SOCKETS: &[&str] = &["bind", "connect", "sendto", "sendmsg", "sendmmsg"];
 
 /// `AT_SYMLINK_NOFOLLOW`, `AT_EMPTY_PATH` (include/uapi/linux/fcntl.h) and `O_NOFOLLOW`.
 const AT_NOFOLLOW: u64 = 0x100;
@@ -78,6 +84,12 @@ pub(super) fn of(failure: &Failure) -> Vec<Named> {
         {
             out.push(Named { role: arg, way: Way::Fd(fd), follow: true });
         }
+    }
+    if SOCKETS.contains(&call)
+        && let Some(path) = failure.socket_file()
+    {
+        let way = Way::Path { dirfd: None, path: path.to_owned() };
+        out.push(Named { role: "addr", way, follow: call != "bind" });
     }
     for (calls, dir, arg, follow) in PATHS {
         if !calls.contains(&call) {
@@ -110,7 +122,7 @@ pub(super) fn of(failure: &Failure) -> Vec<Named> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Abi, Arg, ArgValue, Errno, FailureKind, Stamp, Task};
+    use crate::model::{Abi, Address, Arg, ArgValue, Errno, FailureKind, Stamp, Task};
 
     fn failure(name: &str, args: &[(&str, ArgValue)]) -> Failure {
         let args = args.iter().map(|(n, v)| Arg { name: (*n).into(), value: v.clone() }).collect();
@@ -136,6 +148,16 @@ mod tests {
         let flags = ArgValue::Flags { raw: AT_EMPTY, words: "AT_EMPTY_PATH".into() };
         let memfd = [("dirfd", ArgValue::Number(5)), ("pathname", text("")), ("flags", flags)];
         assert_eq!(of(&failure("execveat", &memfd))[0].way, Way::Fd(5));
+    }
+
+    #[test]
+    fn the_path_of_a_local_socket_is_one_and_its_abstract_name_is_none() {
+        let to = |path: &str| ArgValue::Address(Address::Local { path: path.into() });
+        let all = of(&failure("connect", &[("addr", to("/run/docker.sock"))]));
+        assert_eq!(all.len(), 1);
+        assert!(all[0].follow && all[0].role == "addr");
+        assert!(!of(&failure("bind", &[("addr", to("/run/docker.sock"))]))[0].follow);
+        assert_eq!(of(&failure("connect", &[("addr", to("@name"))])), []);
     }
 
     #[test]

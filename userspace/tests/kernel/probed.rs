@@ -3,8 +3,9 @@
 
 use crate::bench_of_one::{Bench, DEADLINE, Lowered, child, exe, mounts_here, text, wanted};
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// What is switched off so that a rung is reached.
@@ -126,28 +127,48 @@ impl Drop for Running {
     }
 }
 
+/// The lines of a stream as they come.
+fn lines_of(stream: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (told, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            println!("{line}");
+            let _ = told.send(line);
+        }
+    });
+    lines
+}
+
+/// The first line that holds all these words.
+fn await_line(lines: &mpsc::Receiver<String>, words: &[&str]) -> Option<String> {
+    let deadline = Instant::now() + DEADLINE;
+    while let Ok(line) = lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        if words.iter().all(|word| line.contains(word)) {
+            return Some(line);
+        }
+    }
+    None
+}
+
 #[test]
 fn a_watch_looks_closer_at_what_is_refused_again() {
     let Some(bench) = Bench::open() else { return };
     for (way, off) in rungs(&bench) {
         let mut watch = bench.diag(&["watch", "--budget", "100"]);
-        watch.env("DIAG_DISABLE", off).stdout(Stdio::piped()).stderr(Stdio::null());
+        watch.env("DIAG_DISABLE", off).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut watch = Running(watch.spawn().unwrap());
+        let (told, says) =
+            (lines_of(watch.0.stdout.take().unwrap()), lines_of(watch.0.stderr.take().unwrap()));
+        // What is refused before has no path.
+        await_line(&says, &["watching"]).expect("the watch starts");
         let exe = exe();
         let words = child(&exe, "probed::child_that_is_refused_again_and_again");
         let mut refused = Command::new(words[0]);
         let refused = Running(refused.args(&words[1..]).stdout(Stdio::null()).spawn().unwrap());
-        let lines = BufReader::new(watch.0.stdout.take().unwrap()).lines();
-        let told = lines.map_while(Result::ok).inspect(|line| println!("{way}: {line}"));
-        let closer = told.take(50).find(|line| line.contains("decided in") && line.contains(way));
-        let closer = closer.expect("the closer look is told");
-        assert!(closer.contains("return-value"), "{closer}");
+        await_line(&told, &["decided in", "return-value", way]).expect("the closer look is told");
         drop(refused);
-        nix::sys::signal::kill(
-            nix::unistd::Pid::from_raw(watch.0.id() as i32),
-            nix::sys::signal::Signal::SIGTERM,
-        )
-        .unwrap();
+        let pid = nix::unistd::Pid::from_raw(watch.0.id() as i32);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
         watch.0.wait().unwrap();
         bench.nothing_left_yet();
     }

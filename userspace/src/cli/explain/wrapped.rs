@@ -80,7 +80,6 @@ pub(super) fn run(
         if wanted.differences || !pipeline.host().capture.returns.is_yes() && !all_returned(&incidents) {
             pipeline.compare(&mut incidents).await;
         }
-        let program = plain[0].rsplit('/').next().unwrap_or_default();
         let mut host = pipeline.host().clone();
         let untied = pipeline.untied();
         if untied > 0 && host.capture.daemons.is_yes() {
@@ -93,11 +92,16 @@ pub(super) fn run(
             incidents,
             loss: pipeline.loss(),
             cost: Some(pipeline.cost()),
-            said: complaints::of_stderr(&running.said(), program, pipeline.client_of()),
+            said: complaints::of_stderr(&running.said(), program_of(&plain), pipeline.client_of()),
             ended: Some(ended),
             asked_unix_ns: None,
         })
     })
+}
+
+/// What a program is called in its own complaints.
+fn program_of(words: &[String]) -> &str {
+    words[0].rsplit('/').next().unwrap_or_default()
 }
 
 /// Whether it is known of each path what functions returned on it.

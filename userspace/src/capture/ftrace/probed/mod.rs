@@ -80,7 +80,7 @@ pub struct ReturnProbes {
 
 #[derive(Debug)]
 enum Source {
-    Multi(multi::Attached),
+    Multi(Box<multi::Attached>),
     Events(events::Armed),
 }
 
@@ -115,7 +115,7 @@ impl ReturnProbes {
         }
         if way == MULTI {
             let (attached, refused) = multi::attach(spec)?;
-            return Ok((Source::Multi(attached), refused));
+            return Ok((Source::Multi(Box::new(attached)), refused));
         }
         let armed = events::arm(spec).map_err(FtraceError::or_locked);
         let (armed, refused) = armed.map_err(|error| error.to_string())?;

@@ -1,10 +1,9 @@
 //! None of the memory nodes that were asked for may be used.
 
-use super::case::cgroups::list;
 use super::case::claim::{self, cite_state, knob, look, step};
 use super::case::switch::FILTER;
 use super::{Case, Cause, Fault, Proof};
-use crate::model::{Errno, KnobKind, Remedy};
+use crate::model::{Errno, KnobKind, Remedy, number_list};
 
 const DECIDERS: &[&str] =
     &["do_set_mempolicy", "do_mbind", "mpol_new_nodemask", "mpol_set_nodemask", "mpol_new", "get_nodes"];
@@ -45,7 +44,7 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
         return None;
     }
     let asked = case.value(ASKED).filter(|mask| *mask != 0)?;
-    let allowed = list(&case.state(ALLOWED)?.value)?;
+    let allowed = number_list(&case.state(ALLOWED)?.value)?;
     // Only the first 64 nodes were read; a machine with more has them in other words of the mask.
     let shared = allowed.iter().any(|node| u64::from(*node) < 64 && asked & (1 << u64::from(*node)) != 0);
     let weighed = claim::weigh(case, DECIDERS, CALLERS, Some(!shared))?;

@@ -42,8 +42,8 @@ mount, no call fails: the program starts without them, and is refused later.",
     explain,
     remedy,
     fault: Fault::Action {
-        about: "gives a copy of diag a capability, takes that out of its own bounding set, and starts the copy",
-        risk: "none: the copy lies on a tmpfs in a mount namespace of its own",
+        about: "gives a program a capability, takes that out of its own bounding set, and starts it",
+        risk: "none: the program lies on a tmpfs in a mount namespace of its own",
         variants: &["bounding"],
     },
     see: &[

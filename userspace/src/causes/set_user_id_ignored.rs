@@ -23,8 +23,8 @@ the volumes of some storage drivers.",
     explain,
     remedy,
     fault: Fault::Action {
-        about: "starts a set-user-ID copy of diag under no_new_privs, or from a nosuid mount",
-        risk: "none: the copy lies on a tmpfs in a mount namespace of its own",
+        about: "starts a set-user-ID program under no_new_privs, or from a nosuid mount",
+        risk: "none: the program lies on a tmpfs in a mount namespace of its own",
         variants: &["no-new-privs", "nosuid", "group"],
     },
     see: &[

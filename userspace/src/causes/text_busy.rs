@@ -32,7 +32,7 @@ scripts.",
     remedy,
     fault: Fault::Action {
         about: "opens for writing a program that runs, or starts one that is open for writing",
-        risk: "none: a copy of diag in a temporary folder",
+        risk: "none: a program of its own in a temporary folder",
         variants: &["running", "writing"],
     },
     see: &[

@@ -81,29 +81,19 @@ pub(super) fn its_own_interpreter(_: &str) -> anyhow::Result<Provoked> {
 
 pub(super) fn busy(variant: &str) -> anyhow::Result<Provoked> {
     let dir = folder()?;
-    let copy = dir.join("program");
-    fs::copy("/proc/self/exe", &copy).context("cannot copy this program")?;
-    fs::set_permissions(&copy, Permissions::from_mode(0o755))?;
+    let path = program(&dir, "program", &runnable(WAITS))?;
     if variant == "writing" {
-        let _open = OpenOptions::new().write(true).open(&copy)?;
-        return start(&copy, &[]);
+        let _open = OpenOptions::new().write(true).open(&path)?;
+        return start(&path, &[]);
     }
-    // A process that only waits: this very program, asked for something that takes as long as its input is open.
-    let mut child = std::process::Command::new(&copy)
-        .args(["repro", "--help"])
-        .env("PAGER", "cat")
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .context("cannot start the copy")?;
-    stop(child.id(), libc::SIGSTOP);
-    let result = OpenOptions::new().write(true).open(&copy);
+    let mut child = std::process::Command::new(&path).spawn().context("cannot start the program")?;
+    let result = OpenOptions::new().write(true).open(&path);
     std::thread::sleep(super::LINGER);
-    stop(child.id(), libc::SIGKILL);
+    let killed = child.kill();
     let _ = child.wait();
     match result {
         Err(error) => Ok(Provoked::new("openat", error)),
-        Ok(_) => bail!("the copy was not running any more"),
+        Ok(_) => bail!("the program was not running any more: {killed:?}"),
     }
 }
 
@@ -112,20 +102,12 @@ pub(super) fn without_its_user(variant: &str) -> anyhow::Result<Provoked> {
     let flags = if variant == "nosuid" { MsFlags::MS_NOSUID } else { MsFlags::empty() };
     // Nobody else sees this mount, or a set-user-ID program would lie about for everybody.
     own_tmpfs(&dir, flags)?;
-    let copy = dir.join("program");
-    fs::copy("/proc/self/exe", &copy).context("cannot copy this program")?;
-    if variant == "group" {
-        // The user stays nobody's, the group is root's.
-        fs::set_permissions(&copy, Permissions::from_mode(0o2755))?;
-    } else {
-        fs::set_permissions(&copy, Permissions::from_mode(0o4755))?;
-    }
-    let mut command = std::process::Command::new(&copy);
-    command
-        .arg("--version")
-        .stdout(std::process::Stdio::null())
-        .uid(super::privileges::USER)
-        .gid(super::privileges::USER);
+    let path = program(&dir, "program", &runnable(ENDS))?;
+    // Of "group" the user stays nobody's, the group is root's.
+    let mode = if variant == "group" { 0o2755 } else { 0o4755 };
+    fs::set_permissions(&path, Permissions::from_mode(mode))?;
+    let mut command = std::process::Command::new(&path);
+    command.uid(super::privileges::USER).gid(super::privileges::USER);
     if variant != "nosuid" {
         let promise = || match super::privileges::promise() {
             Ok(()) => Ok(()),
@@ -134,24 +116,22 @@ pub(super) fn without_its_user(variant: &str) -> anyhow::Result<Provoked> {
         // SAFETY: one prctl(2) between fork and execve.
         unsafe { command.pre_exec(promise) };
     }
-    let ended = command.status().context("cannot start the copy")?;
+    let ended = command.status().context("cannot start the program")?;
     if !ended.success() {
-        bail!("the copy ended with {ended}");
+        bail!("the program ended with {ended}");
     }
     Ok(Provoked::new("execve", io::Error::other("its set-user-ID bit had no effect")))
 }
 
-/// A copy that wants CAP_NET_RAW, by a process that can never have it.
+/// A program that wants CAP_NET_RAW, by a process that can never have it.
 pub(super) fn beyond_its_bounds(_: &str) -> anyhow::Result<Provoked> {
     const NET_RAW: u32 = 13;
     let dir = folder()?;
     own_tmpfs(&dir, MsFlags::empty())?;
-    let copy = dir.join("program");
-    fs::copy("/proc/self/exe", &copy).context("cannot copy this program")?;
-    fs::set_permissions(&copy, Permissions::from_mode(0o755))?;
+    let file = program(&dir, "program", &runnable(ENDS))?;
     // struct vfs_cap_data, version 2 with the effective bit: permitted and inheritable, low words first.
     let attribute = [0x0200_0001_u32, 1 << NET_RAW, 0, 0, 0];
-    let path = CString::new(copy.as_os_str().as_encoded_bytes())?;
+    let path = CString::new(file.as_os_str().as_encoded_bytes())?;
     // SAFETY: strings that end in NUL, and a buffer with its length; then numbers only.
     let done = unsafe {
         libc::setxattr(
@@ -163,14 +143,10 @@ pub(super) fn beyond_its_bounds(_: &str) -> anyhow::Result<Provoked> {
         ) | libc::prctl(libc::PR_CAPBSET_DROP, NET_RAW, 0, 0, 0)
     };
     if done != 0 {
-        return Err(io::Error::last_os_error()).context("cannot give the copy a capability and drop it here");
+        return Err(io::Error::last_os_error())
+            .context("cannot give the program a capability and drop it here");
     }
-    start(&copy, &["--version".to_owned()])
-}
-
-fn stop(pid: u32, signal: i32) {
-    // SAFETY: a child of this process, not yet waited for.
-    unsafe { libc::kill(pid as i32, signal) };
+    start(&file, &[])
 }
 
 /// A temporary folder that everybody may enter.
@@ -244,4 +220,58 @@ fn elf(machine: u16, interpreter: Option<&str>) -> Vec<u8> {
     put(112, &1_u64.to_le_bytes());
     put(512, path.as_bytes());
     out
+}
+
+/// exit(0), and pause(2) or its like until a signal comes, in machine code.
+#[cfg(not(target_arch = "aarch64"))]
+const ENDS: &[u8] = &[0x31, 0xff, 0xb8, 60, 0, 0, 0, 0x0f, 0x05];
+#[cfg(not(target_arch = "aarch64"))]
+const WAITS: &[u8] = &[0xb8, 34, 0, 0, 0, 0x0f, 0x05];
+#[cfg(target_arch = "aarch64")]
+const ENDS: &[u8] = &[0, 0, 0x80, 0xd2, 0xa8, 0x0b, 0x80, 0xd2, 1, 0, 0, 0xd4];
+#[cfg(target_arch = "aarch64")]
+const WAITS: &[u8] = &[
+    0, 0, 0x80, 0xd2, 1, 0, 0x80, 0xd2, 2, 0, 0x80, 0xd2, 3, 0, 0x80, 0xd2, 0x28, 9, 0x80, 0xd2, 1, 0, 0,
+    0xd4,
+];
+
+/// The smallest program that runs. Faults do not copy this very program: it is large, and every page of the copy passes
+/// through functions that are traced meanwhile, for minutes on an emulated processor.
+fn runnable(code: &[u8]) -> Vec<u8> {
+    const AT: u64 = 0x40_0000;
+    let mut out = elf(native(), None);
+    let mut put = |at: usize, bytes: &[u8]| out[at..at + bytes.len()].copy_from_slice(bytes);
+    put(24, &(AT + 512).to_le_bytes());
+    // The whole file is one segment: offset, address (twice), size in the file, size in memory, alignment.
+    for (place, value) in [0, AT, AT, 4096, 4096, 4096].into_iter().enumerate() {
+        put(72 + place * 8, &value.to_le_bytes());
+    }
+    put(512, code);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smallest_programs_run() {
+        // Another test's fork may hold the file open for writing until it executes something.
+        let started = |path: &Path| loop {
+            match std::process::Command::new(path).spawn() {
+                Err(error) if error.raw_os_error() == Some(libc::ETXTBSY) => std::thread::yield_now(),
+                child => return child.unwrap(),
+            }
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let ends = program(dir.path(), "ends", &runnable(ENDS)).unwrap();
+        assert!(started(&ends).wait().unwrap().success());
+        let waits = program(dir.path(), "waits", &runnable(WAITS)).unwrap();
+        let mut child = started(&waits);
+        assert_eq!(child.try_wait().unwrap(), None);
+        let busy = OpenOptions::new().write(true).open(&waits).unwrap_err();
+        assert_eq!(busy.raw_os_error(), Some(libc::ETXTBSY));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 }

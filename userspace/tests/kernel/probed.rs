@@ -31,9 +31,10 @@ fn rungs(bench: &Bench) -> Vec<(&'static str, &'static str)> {
     for rung in RUNGS {
         let (works, detail) = says(rung.0);
         println!("{detail}");
-        let too_old = rung.0 == "kprobe.multi" && release.starts_with("5.10");
-        assert!(works || !required || too_old, "{detail}");
-        assert!(!(works && too_old), "{detail}");
+        // 5.10 is too old, and Debian builds its 6.1 without CONFIG_FPROBE.
+        let absent = rung.0 == "kprobe.multi" && ["5.10", "6.1."].iter().any(|old| release.starts_with(old));
+        assert!(works || !required || absent, "{detail}");
+        assert!(!(works && absent), "{detail}");
         if works {
             found.push(rung);
         }
@@ -64,8 +65,10 @@ const FAULTS: [(&str, &str, &[&str]); 4] = [
 #[test]
 fn who_decided_is_seen_when_it_is_refused_again() {
     let Some(bench) = Bench::open() else { return };
-    for (way, off) in rungs(&bench) {
-        for (cause, variant, deciders) in FAULTS {
+    for (rung, (way, off)) in rungs(&bench).into_iter().enumerate() {
+        // Every fault by the best rung; that the one below works too is shown by one.
+        let faults = if rung == 0 { &FAULTS[..] } else { &FAULTS[..1] };
+        for &(cause, variant, deciders) in faults {
             let lowered = (cause == "mount-max").then(|| Lowered::mount_max(mounts_here() + 300));
             let answer = explained(&bench, off, &["repro", cause, "--variant", variant, "--json"]);
             drop(lowered);
@@ -88,7 +91,7 @@ fn who_decided_is_seen_when_it_is_refused_again() {
 #[test]
 fn a_single_refusal_is_told_by_difference_all_the_same() {
     let Some(bench) = Bench::open() else { return };
-    for (way, off) in rungs(&bench) {
+    for (way, off) in rungs(&bench).into_iter().take(1) {
         let lowered = Lowered::mount_max(mounts_here() + 300);
         let diag = bench.diag(&[]).get_program().to_str().unwrap().to_string();
         let words = ["explain", "--json", "--", &diag, "repro", "mount-max", "--provoke"];
@@ -153,7 +156,7 @@ fn await_line(lines: &mpsc::Receiver<String>, words: &[&str]) -> Option<String> 
 #[test]
 fn a_watch_looks_closer_at_what_is_refused_again() {
     let Some(bench) = Bench::open() else { return };
-    for (way, off) in rungs(&bench) {
+    for (way, off) in rungs(&bench).into_iter().take(1) {
         let mut watch = bench.diag(&["watch", "--budget", "100"]);
         watch.env("DIAG_DISABLE", off).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut watch = Running(watch.spawn().unwrap());
@@ -175,6 +178,9 @@ fn a_watch_looks_closer_at_what_is_refused_again() {
     bench.nothing_left();
 }
 
+/// Each takes an emulated processor half a minute.
+const KILLS: u64 = 2;
+
 /// Return probes in `kprobe_events` have no descriptor that would take them along.
 #[test]
 fn probes_of_a_killed_diag_are_removed_by_the_next_one() {
@@ -183,7 +189,7 @@ fn probes_of_a_killed_diag_are_removed_by_the_next_one() {
     let exe = exe();
     let words = child(&exe, "probed::child_that_is_refused_again_and_again");
     let mut left = 0;
-    for round in 0..6 {
+    for round in 0..KILLS {
         let mut diag = bench.diag(&[&["explain", "--json", "--"][..], &words].concat());
         diag.env("DIAG_DISABLE", off).stdout(Stdio::null()).stderr(Stdio::null());
         let diag = Running(diag.spawn().unwrap());

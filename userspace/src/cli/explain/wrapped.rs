@@ -56,7 +56,6 @@ pub(super) fn run(
             budget: 100.0,
         };
         let mut pipeline = Pipeline::start(&spec)?;
-        again = again.filter(|_| pipeline.may_look_closer());
         let running: Running = waiting.release();
         let mut events = Vec::new();
         let ended = loop {

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod bpf_map;
+mod caller;
 mod cgroup;
 mod cpuset;
 mod denials;

@@ -238,7 +238,7 @@ impl Pipeline {
     }
 
     /// Whether a second refusal can tell more than the first one.
-    pub fn may_look_closer(&self) -> bool {
+    fn may_look_closer(&self) -> bool {
         self.graphs.is_some() && !self.host.capture.returns.is_yes() && self.closer.off.is_none()
     }
 

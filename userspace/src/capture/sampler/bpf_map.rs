@@ -1,10 +1,9 @@
 //! The map that a refused bpf(2) was about: its kind, its size, whether it is frozen, from the descriptor's fdinfo
 //! (`bpf_map_show_fdinfo()`, kernel/bpf/syscall.c).
 
-use super::{Look, Sampled, file_system::own};
+use super::{Look, Sampled, caller, file_system::own};
 use crate::model::{Errno, Fact, Failure, State};
-use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
+use std::fs;
 
 /// BPF_MAP_UPDATE_ELEM, BPF_MAP_DELETE_ELEM and BPF_MAP_FREEZE begin with the map's descriptor.
 const WITH_MAP: &[u64] = &[2, 3, 22];
@@ -17,11 +16,7 @@ pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
         return;
     }
     let Some(task) = own(&look.view, &failure.task) else { return };
-    let mut bytes = [0; 4];
-    let read = File::open(task.join("mem")).ok().zip(failure.number_arg("attr"));
-    if read.is_none_or(|(memory, at)| memory.read_exact_at(&mut bytes, at).is_err()) {
-        return;
-    }
+    let Some(bytes) = failure.number_arg("attr").and_then(|at| caller::array(&task, at)) else { return };
     let fd = u32::from_ne_bytes(bytes);
     let Ok(info) = fs::read_to_string(task.join(format!("fdinfo/{fd}"))) else { return };
     let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);

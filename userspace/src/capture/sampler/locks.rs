@@ -44,15 +44,19 @@ pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
     let seen = fs::metadata(&link).ok();
     let Some((device, inode)) = file(failure, seen.as_ref()) else { return };
     let text = fs::read_to_string(look.root.join("proc/locks")).unwrap_or_default();
+    // A file may have a lock for each of its pages, all of one process: who that is, is looked up once.
+    let mut asked = Vec::new();
     let mut holders = Vec::new();
     for lock in text.lines().filter_map(parse).filter(|l| (l.device, l.inode) == (device, inode)) {
-        if (lock.kind != "FLOCK") != record {
+        let same_kind = (lock.kind != "FLOCK") == record;
+        if !same_kind || holders.len() == MOST || asked.contains(&(lock.write, lock.pid)) {
             continue;
         }
+        asked.push((lock.write, lock.pid));
         let who = holder(look.root, lock.pid, seen.as_ref(), failure.task.pid);
         let what = if lock.write { "exclusive" } else { "shared" };
         let words = format!("{what} lock of {who}");
-        if !holders.contains(&words) && holders.len() < MOST {
+        if !holders.contains(&words) {
             holders.push(words);
         }
     }

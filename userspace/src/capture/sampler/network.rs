@@ -10,11 +10,10 @@ mod routes;
 mod sockets;
 mod unix;
 
-use super::{Look, Sampled};
+use super::{Look, Sampled, caller};
 use crate::limits::{Limit, network as limits, read::Root};
 use crate::model::{Fact, Failure, NetPlace, Reading, Socket, State, Taken, network as states};
 use std::net::IpAddr;
-use std::os::unix::fs::FileExt;
 
 /// A failure as the questions to its namespace see it.
 struct Question<'a> {
@@ -280,15 +279,9 @@ fn tables(q: &Question<'_>, out: &mut Answers) {
         there.unwrap_or_default(),
         &format!("/proc/net/{file}"),
     ));
-    let mut name = [0; 32];
-    let memory = std::fs::File::open(q.root.join(format!("proc/{}/mem", q.failure.task.pid)));
-    let read = memory.ok().zip(number("optval")).map(|(file, at)| file.read_exact_at(&mut name, at));
-    if read.is_some_and(|read| read.is_ok()) {
-        let name = String::from_utf8_lossy(name.split(|b| *b == 0).next().unwrap_or_default()).into_owned();
-        let plain =
-            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-        out.facts.extend(plain.then(|| q.state(states::TABLE, "", name, "the caller's buffer")));
-    }
+    let task = q.root.join(format!("proc/{}", q.failure.task.pid));
+    let name = number("optval").and_then(|at| caller::name::<32>(&task, at, b"_-"));
+    out.facts.extend(name.map(|name| q.state(states::TABLE, "", name, "the caller's buffer")));
 }
 
 /// The table is the machine's, and so are its ceilings and its counters.

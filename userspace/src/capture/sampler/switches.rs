@@ -1,10 +1,9 @@
 //! Switches of the kernel that forbid a call to everybody, or to everybody without a privilege; and what was written
 //! to one of them.
 
-use super::{Look, Sampled, file_system::own};
+use super::{Look, Sampled, caller, file_system::own};
 use crate::model::{Errno, Fact, Failure, FailureKind, State};
 use std::fs;
-use std::os::unix::fs::FileExt;
 
 /// (calls, errnos, files below /proc/sys).
 type Row = (&'static [&'static str], &'static [i32], &'static [&'static str]);
@@ -21,6 +20,12 @@ const SWITCHES: &[Row] = &[
     (&["fcntl", "fcntl64"], &[libc::EINVAL], &["fs/leases-enable", "fs/dir-notify-enable"]),
     (&["shmget"], &[libc::EPERM], &["vm/hugetlb_shm_group"]),
     (&["setgroups", "setgroups32"], &[libc::EPERM], &[]),
+];
+
+/// (calls, errno, field of `/proc/PID/status`): what the task itself may not go beyond.
+const OF_THE_TASK: &[(&[&str], Errno, &str)] = &[
+    (&["set_mempolicy", "mbind"], Errno::EINVAL, "Mems_allowed_list"),
+    (&["prctl"], Errno::EPERM, "CapInh"),
 ];
 
 /// What is written to a switch is a number or a few words.
@@ -41,22 +46,15 @@ pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
             }
         }
     }
-    if matches!(look.call, "set_mempolicy" | "mbind")
-        && look.errno == Errno::EINVAL
+    let own_words = OF_THE_TASK.iter().find(|row| row.0.contains(&look.call) && row.1 == look.errno);
+    if let Some((.., field)) = own_words
         && let Ok(text) = fs::read_to_string(look.root.join(format!("proc/{}/status", failure.task.tid)))
-        && let Some(nodes) = text.lines().find_map(|line| line.strip_prefix("Mems_allowed_list:"))
+        && let Some(value) = text.lines().find_map(|line| line.strip_prefix(*field)?.strip_prefix(':'))
     {
-        note("Mems_allowed_list".into(), String::new(), nodes.trim().into(), "/proc/PID/status".into());
+        note((*field).into(), String::new(), value.trim().into(), "/proc/PID/status".into());
     }
     if let Some(name) = tun_device(look, failure) {
         note("tun device".into(), String::new(), name, "the caller's struct ifreq".into());
-    }
-    if look.call == "prctl"
-        && look.errno == Errno::EPERM
-        && let Ok(text) = fs::read_to_string(look.root.join(format!("proc/{}/status", failure.task.tid)))
-        && let Some(set) = text.lines().find_map(|line| line.strip_prefix("CapInh:"))
-    {
-        note("CapInh".into(), String::new(), set.trim().into(), "/proc/PID/status".into());
     }
     if look.call.starts_with("setgroups")
         && let Ok(text) = fs::read_to_string(look.root.join(format!("proc/{}/setgroups", failure.task.tid)))
@@ -77,12 +75,8 @@ fn tun_device(look: &Look<'_>, failure: &Failure) -> Option<String> {
     if look.call != "ioctl" || failure.number_arg("op") != Some(TUNSETIFF) {
         return None;
     }
-    let memory = fs::File::open(own(&look.view, &failure.task)?.join("mem")).ok()?;
-    let mut name = [0; libc::IFNAMSIZ];
-    memory.read_exact_at(&mut name, failure.number_arg("argp")?).ok()?;
-    let name = String::from_utf8_lossy(name.split(|b| *b == 0).next()?).into_owned();
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-.%".contains(&b);
-    (!name.is_empty() && name.bytes().all(plain)).then_some(name)
+    let task = own(&look.view, &failure.task)?;
+    caller::name::<{ libc::IFNAMSIZ }>(&task, failure.number_arg("argp")?, b"_-.%")
 }
 
 /// What was written to a file of /proc/sys or of a security module, and what that file says now. Nothing else is
@@ -110,8 +104,7 @@ fn written(look: &Look<'_>, failure: &Failure) -> Option<(String, String, Option
     }
     let (at, count) = (failure.number_arg("buf")?, failure.number_arg("count")?);
     let mut bytes = vec![0; usize::try_from(count).ok()?.min(LONGEST_WORD)];
-    let memory = fs::File::open(task.join("mem")).ok()?;
-    memory.read_exact_at(&mut bytes, at).ok()?;
+    caller::read(&task, at, &mut bytes)?;
     let word = String::from_utf8_lossy(&bytes).trim_end_matches(['\n', '\0']).to_owned();
     let now = sysctl.and_then(|_| fs::read_to_string(task.join(format!("fd/{fd}"))).ok());
     Some((path, word, now.map(|text| text.trim().to_owned())))

@@ -1,6 +1,6 @@
 //! Numbers and switches behind refused file operations: quotas, RLIMIT_FSIZE, the sysctls on shared folders.
 
-use super::super::{Look, Sampled};
+use super::super::{Look, Sampled, caller};
 use super::held::Held;
 use crate::limits::Limit;
 use crate::limits::{files::QUOTAS, rlimits::FSIZE};
@@ -8,7 +8,7 @@ use crate::model::{Errno, Fact, Failure, Place, PlaceKind, Reading, State, Taken
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 
 /// `Q_GETQUOTA` of a type (linux/quota.h: QCMD).
 const Q_GETQUOTA: u32 = 0x80_0007;
@@ -55,10 +55,8 @@ fn switches(held: &Held, look: &Look<'_>, failure: &Failure, out: &mut Sampled) 
 /// The first word of `struct mount_attr` (mount_setattr(2)), read where the caller passed it.
 fn attributes(held: &Held, look: &Look<'_>, failure: &Failure, out: &mut Sampled) {
     let Some(address) = failure.number_arg("attr").filter(|_| held.is_own()) else { return };
-    let mut bytes = [0; 8];
-    let memory = File::open(held.proc.join("mem"));
-    if memory.is_ok_and(|m| m.read_exact_at(&mut bytes, address).is_ok()) {
-        let value = format!("{:#x}", u64::from_ne_bytes(bytes));
+    if let Some(word) = caller::array(&held.proc, address).map(u64::from_ne_bytes) {
+        let value = format!("{word:#x}");
         out.facts.push(state("mount_attr.attr_set", value, "/proc/PID/mem".into(), look.after(failure)));
     }
 }
@@ -83,7 +81,8 @@ fn size(held: &Held, look: &Look<'_>, failure: &Failure, out: &mut Sampled) {
         }
         "pwrite64" | "pwritev" | "pwritev2" => number("offset"),
         "copy_file_range" | "splice" if number("off_out").is_some_and(|at| at != 0) => {
-            number("off_out").and_then(|at| passed(held, at))
+            // A position that is passed by pointer.
+            number("off_out").and_then(|at| caller::array(&held.proc, at)).map(u64::from_ne_bytes)
         }
         _ => ["fd", "out_fd", "fd_out"].iter().find_map(|n| number(n)).and_then(|fd| position(held, fd)),
     };
@@ -98,13 +97,6 @@ fn size(held: &Held, look: &Look<'_>, failure: &Failure, out: &mut Sampled) {
         taken: Taken::After { ns: look.after(failure) },
         source: "/proc/PID/limits, /proc/PID/fdinfo".into(),
     });
-}
-
-/// A position that the caller passed by pointer.
-fn passed(held: &Held, address: u64) -> Option<u64> {
-    let mut bytes = [0; 8];
-    File::open(held.proc.join("mem")).ok()?.read_exact_at(&mut bytes, address).ok()?;
-    Some(u64::from_ne_bytes(bytes))
 }
 
 /// Where the next write of a descriptor goes: its position, or the file's end with O_APPEND.

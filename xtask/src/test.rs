@@ -13,6 +13,7 @@ mod here;
 mod libtest;
 mod rules;
 mod shards;
+mod stopwatch;
 mod there;
 
 use crate::artifacts::{self, Executable};

@@ -2,6 +2,7 @@
 
 use super::libtest::{Reader, Tally};
 use super::shards::{self, Shard};
+use super::stopwatch::Stopwatch;
 use crate::artifacts::{self, Executable};
 use crate::cache::Cache;
 use crate::guest::{Guest, Outcome, Stream};
@@ -103,16 +104,20 @@ struct Boot {
     outcome: Result<Outcome>,
     out: Vec<u8>,
     err: Vec<u8>,
+    times: Stopwatch,
 }
 
 impl Boot {
     fn of(cache: &Cache, guest: &Guest, argv: &[String]) -> Self {
-        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let (mut out, mut err, mut times) = (Vec::new(), Vec::new(), Stopwatch::default());
         let outcome = guest.run(cache, argv, &mut |stream, bytes| match stream {
-            Stream::Out => out.extend_from_slice(bytes),
+            Stream::Out => {
+                out.extend_from_slice(bytes);
+                times.heard(&out);
+            }
             Stream::Err => err.extend_from_slice(bytes),
         });
-        Self { outcome, out, err }
+        Self { outcome, out, err, times }
     }
 
     /// Emulated kernels sometimes panic while they boot, long before a test could be the reason: the test
@@ -134,11 +139,12 @@ fn run_once(cache: &Cache, guest: &Guest, shard: &Shard<'_>) -> Tally {
         }
         boot = Boot::of(cache, guest, &argv);
     }
-    let Boot { outcome, out, err } = boot;
+    let Boot { outcome, out, err, times } = boot;
     let mut reader = Reader::default();
-    for line in String::from_utf8_lossy(&out).lines() {
+    for (number, line) in String::from_utf8_lossy(&out).lines().enumerate() {
         if reader.line(line) {
-            text += &format!("{line}\n");
+            let took = times.of(number).map(|took| format!(" ({})", seconds(took))).unwrap_or_default();
+            text += &format!("{line}{took}\n");
         }
     }
     let succeeded = outcome.as_ref().is_ok_and(|outcome| outcome.code == 0);

@@ -7,8 +7,9 @@
 
 use super::Family;
 use super::families::EVERY;
+use super::patterns::{Patterns, glob};
 use crate::model::base_name;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 /// A traceable function.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,27 +30,45 @@ pub(super) struct Selection {
 
 pub(super) fn select(available: &str, families: &[&Family], extra: &[String], scoped: bool) -> Selection {
     let mut selection = Selection::default();
-    let wanted = Wanted::new(families, scoped);
+    let (roots, wanted) = (Roots::new(families), Wanted::new(families, extra, scoped));
     for (at, line) in available.lines().enumerate() {
-        let name = line.split(['\t', ' ']).next().unwrap_or(line);
+        let end = line.bytes().position(|byte| matches!(byte, b'\t' | b' '));
+        let name = &line[..end.unwrap_or(line.len())];
         let base = base_name(name);
-        let root = families.iter().any(|family| is_root(family, base));
+        let root = roots.has(base);
         if root {
             selection.roots.insert(name.to_owned());
         }
-        if root || wanted.take(base) || extra.iter().any(|pattern| glob(pattern, base)) {
+        if root || wanted.take(base) {
             selection.functions.push(Function { index: at + 1, name: name.to_owned() });
         }
     }
     selection
 }
 
-fn is_root(family: &Family, name: &str) -> bool {
-    // `__x64_sys_mount`, `__ia32_compat_sys_mount`, `__arm64_sys_mount`, `__do_sys_inotify_init`
-    let stub = name.strip_prefix("__").and_then(|rest| rest.split_once("sys_"));
-    let syscall = stub.filter(|(abi, _)| family.syscalls != EVERY || is_abi(abi)).map(|(_, name)| name);
-    let named = |syscall: &str| family.syscalls == EVERY || has(family.syscalls, syscall);
-    syscall.is_some_and(named) || has(family.roots, name)
+/// The functions that may be the root of a graph.
+struct Roots {
+    named: Vec<&'static str>,
+    syscalls: HashSet<&'static str>,
+    every: bool,
+}
+
+impl Roots {
+    fn new(families: &[&Family]) -> Self {
+        let words = |list: fn(&Family) -> &'static str| {
+            families.iter().flat_map(move |family| list(family).split(' '))
+        };
+        let syscalls: HashSet<_> = words(|family| family.syscalls).collect();
+        let named = words(|family| family.roots).filter(|name| !name.is_empty()).collect();
+        Self { named, every: syscalls.contains(EVERY), syscalls }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        // `__x64_sys_mount`, `__ia32_compat_sys_mount`, `__arm64_sys_mount`, `__do_sys_inotify_init`
+        let stub = name.strip_prefix("__").and_then(|rest| rest.split_once("sys_"));
+        let entry = stub.is_some_and(|(abi, name)| self.every && is_abi(abi) || self.syscalls.contains(name));
+        entry || self.named.contains(&name)
+    }
 }
 
 /// What stands before `sys_` in the name of an entry that user space calls.
@@ -57,60 +76,34 @@ fn is_abi(prefix: &str) -> bool {
     matches!(prefix, "x64_" | "ia32_" | "ia32_compat_" | "x32_compat_" | "arm64_" | "arm64_compat_")
 }
 
-fn has(words: &str, wanted: &str) -> bool {
-    words.split(' ').any(|word| word == wanted)
-}
-
-/// The families' patterns, each with the place of its family, sorted so that each of tens of thousands of names is held
-/// against a few.
+/// What is armed besides the roots.
 struct Wanted<'a> {
-    exact: HashMap<&'a str, Vec<usize>>,
-    /// By first letter; those that begin with `*` are under `*`.
-    globs: HashMap<u8, Vec<(usize, &'a str)>>,
+    patterns: Patterns<'a>,
     /// What a family does not want although one of its patterns fits.
-    not: Vec<Vec<&'a str>>,
+    not: Patterns<'a>,
 }
 
-impl Wanted<'static> {
-    fn new(families: &[&Family], scoped: bool) -> Self {
-        let mut sorted =
-            Self { exact: HashMap::new(), globs: HashMap::new(), not: vec![Vec::new(); families.len()] };
+impl<'a> Wanted<'a> {
+    fn new(families: &[&Family], extra: &'a [String], scoped: bool) -> Self {
+        let mut sorted = Self { patterns: Patterns::default(), not: Patterns::default() };
         for (of, family) in families.iter().enumerate() {
             let frequent = if scoped { family.frequent } else { "" };
             let patterns = family.functions.iter().map(|(_, patterns)| *patterns).chain([frequent]);
             for pattern in patterns.flat_map(str::split_whitespace) {
-                if let Some(pattern) = pattern.strip_prefix('!') {
-                    sorted.not[of].push(pattern);
-                } else if pattern.contains('*') {
-                    sorted.globs.entry(pattern.as_bytes()[0]).or_default().push((of, pattern));
-                } else {
-                    sorted.exact.entry(pattern).or_default().push(of);
+                match pattern.strip_prefix('!') {
+                    Some(pattern) => sorted.not.add(of, pattern),
+                    None => sorted.patterns.add(of, pattern),
                 }
             }
         }
+        // Asked for by name: no family's business.
+        extra.iter().for_each(|pattern| sorted.patterns.add(families.len(), pattern));
         sorted
     }
 
     fn take(&self, name: &str) -> bool {
-        let globs = |letter: &u8| self.globs.get(letter).into_iter().flatten();
-        let letter = name.as_bytes().first().unwrap_or(&b'*');
-        let fit = |(of, pattern): &(usize, &str)| glob(pattern, name).then_some(*of);
-        let exact = self.exact.get(name).into_iter().flatten().copied();
-        let mut found = exact.chain(globs(letter).chain(globs(&b'*')).filter_map(fit));
-        found.any(|of| !self.not[of].iter().any(|pattern| glob(pattern, name)))
+        self.patterns.any(name, |of| !self.not.any(name, |not| not == of))
     }
-}
-
-/// `*` stands for anything; there is nothing else.
-pub(super) fn glob(pattern: &str, name: &str) -> bool {
-    let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
-    let Some(mut name) = name.strip_prefix(head) else { return false };
-    let Some((middle, tail)) = rest.rsplit_once('*') else { return name.ends_with(rest) };
-    for part in middle.split('*') {
-        let Some(at) = name.find(part) else { return false };
-        name = &name[at + part.len()..];
-    }
-    name.ends_with(tail)
 }
 
 impl Selection {
@@ -152,17 +145,6 @@ impl Selection {
 mod tests {
     use super::*;
     use crate::capture::ftrace::families;
-
-    #[test]
-    fn globs() {
-        assert!(glob("count_mounts", "count_mounts"));
-        assert!(glob("security_sb_*", "security_sb_mount"));
-        assert!(glob("*_can_attach", "pids_can_attach"));
-        assert!(glob("a*b*c", "a_b_c"));
-        assert!(!glob("a*b*c", "a_c"));
-        assert!(!glob("mount", "mounts"));
-        assert!(!glob("ab*ba", "aba"));
-    }
 
     /// They run on the stack of whoever was interrupted, so that their values cannot be told from its own.
     #[test]

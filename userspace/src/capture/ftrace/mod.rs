@@ -9,6 +9,7 @@
 pub mod families;
 mod filter;
 mod functions;
+mod patterns;
 mod price;
 mod probe_group;
 mod probed;

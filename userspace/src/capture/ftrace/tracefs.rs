@@ -2,7 +2,7 @@
 
 use super::FtraceError;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, IoSlice, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -72,8 +72,7 @@ impl Tracefs {
         let path = self.path(file);
         let failed = |source| FtraceError::Control { doing: "write", path: path.clone(), source };
         let mut file = OpenOptions::new().write(true).truncate(truncate).open(&path).map_err(failed)?;
-        // The kernel takes one word a write call and reports how far it came: write_all goes on.
-        file.write_all(text.as_bytes()).map_err(failed)
+        write_lines(&mut file, text).map_err(failed)
     }
 
     pub(super) fn open(&self, file: &str, options: &OpenOptions) -> Result<File, FtraceError> {
@@ -118,6 +117,22 @@ impl Tracefs {
     }
 }
 
+/// Of what is written at once the kernel takes one word (`trace_get_user()` in kernel/trace/trace.c), of a vector one of
+/// each part (`do_loop_readv_writev()` in fs/read_write.c): nine thousand functions are nine system calls.
+fn write_lines(file: &mut impl Write, text: &str) -> io::Result<()> {
+    let mut lines: Vec<_> = text.split_inclusive('\n').map(|line| IoSlice::new(line.as_bytes())).collect();
+    let mut left = &mut lines[..];
+    while !left.is_empty() {
+        match file.write_vectored(left) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut left, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct BufferCounts {
     pub(super) entries: u64,
@@ -149,6 +164,39 @@ fn detached_mount() -> io::Result<OwnedFd> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Takes five bytes of each part of a vector, as a file of tracefs takes a word.
+    struct WordByWord(Vec<u8>);
+
+    impl Write for WordByWord {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.write_vectored(&[IoSlice::new(bytes)])
+        }
+
+        fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+            let before = self.0.len();
+            for part in parts {
+                self.0.extend(&part[..part.len().min(5)]);
+                if part.len() > 5 {
+                    break;
+                }
+            }
+            Ok(self.0.len() - before)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn every_line_arrives_whatever_the_kernel_takes_at_once() {
+        for text in ["", "1\n", "7406\n7407\n74088888\n\n9", "mono"] {
+            let mut file = WordByWord(Vec::new());
+            write_lines(&mut file, text).unwrap();
+            assert_eq!(file.0, text.as_bytes());
+        }
+    }
 
     #[test]
     fn stats_of_all_cpus_add_up() {

@@ -5,14 +5,11 @@
 )]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests say why they were skipped")]
 
-mod churn;
 mod crash;
 mod crowd;
 mod delegated;
-mod hostile;
-mod images;
-mod load;
 mod network;
+mod once;
 mod paused;
 mod refused;
 mod restart;

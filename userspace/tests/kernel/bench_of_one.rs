@@ -68,6 +68,14 @@ impl Bench {
         serde_json::from_str(&stdout).unwrap_or_else(|e| panic!("{args:?}: {e} in:\n{stdout}"))
     }
 
+    /// Explains many faults with one start, which takes an emulated processor longer than any of them.
+    pub(crate) fn provoked(&self, cause: &str, variants: &[&str]) -> Value {
+        let program = self.diag(&[]).get_program().to_str().unwrap().to_owned();
+        let provoke = format!("{program} repro {cause} --provoke --variant");
+        let script: String = variants.iter().map(|variant| format!("{provoke} {variant}\n")).collect();
+        self.json(1, &["explain", "--json", "--", "sh", "-c", &(script + "exit 0")])
+    }
+
     /// An image of the static busybox, called `bb`.
     pub(crate) fn image(&self) {
         let rootfs = self.rootfs();
@@ -290,6 +298,12 @@ pub(crate) fn has_function_graph(answer: &Value) -> bool {
 /// The first finding of the first incident.
 pub(crate) fn finding(answer: &Value) -> &Value {
     &answer["incidents"][0]["findings"][0]
+}
+
+/// The first findings of incidents, each with its incident.
+pub(crate) fn findings(answer: &Value) -> Vec<(&Value, &Value)> {
+    let incidents = answer["incidents"].as_array().unwrap();
+    incidents.iter().map(|incident| (incident, &incident["findings"][0])).collect()
 }
 
 /// Words that run another test as a child: one that does nothing unless it is asked to.

@@ -10,18 +10,13 @@
 )]
 
 mod bench_of_one;
-mod budget;
 mod cpuset;
-mod docker;
-mod docker_scene;
-mod flood;
 mod graph;
-mod killed;
 mod machine;
 mod mount_max;
+mod once;
 mod places;
 mod probed;
-mod proving;
 mod seccomp;
 mod short_lived;
 mod silent;

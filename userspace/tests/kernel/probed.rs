@@ -15,7 +15,7 @@ const RUNGS: [(&str, &str); 2] = [
 ];
 
 /// The rungs that work here, by what `diag doctor` says; those that must and do not fail the test.
-fn rungs(bench: &Bench) -> Vec<(&'static str, &'static str)> {
+pub(crate) fn rungs(bench: &Bench) -> Vec<(&'static str, &'static str)> {
     let checks = bench.run(&["doctor", "--json"]);
     let checks: Vec<Value> = serde_json::from_slice(&checks.stdout).unwrap();
     let says = |way: &str| {
@@ -45,7 +45,7 @@ fn rungs(bench: &Bench) -> Vec<(&'static str, &'static str)> {
     found
 }
 
-fn explained(bench: &Bench, off: &str, words: &[&str]) -> Value {
+pub(crate) fn explained(bench: &Bench, off: &str, words: &[&str]) -> Value {
     let started = Instant::now();
     let mut diag = bench.diag(words);
     let out = diag.env("DIAG_DISABLE", off).env("DIAG_LOG", "diag=info").output().unwrap();
@@ -54,53 +54,28 @@ fn explained(bench: &Bench, off: &str, words: &[&str]) -> Value {
     serde_json::from_slice(&out.stdout).unwrap()
 }
 
-/// The fault, and who may be named: builds inline one function or the other.
-const FAULTS: [(&str, &str, &[&str]); 4] = [
-    ("mount-max", "mount", &["count_mounts"]),
-    ("max-namespaces", "uts", &["inc_ucount", "copy_utsname", "create_new_namespaces"]),
-    ("pids-max", "own", &["pids_can_fork"]),
-    ("disk-full", "fallocate", &["shmem_fallocate", "shmem_inode_acct_blocks"]),
-];
+/// Explains a fault that can be repeated, and who may be named: builds inline one function or the other.
+pub(crate) fn assert_named(bench: &Bench, (way, off): (&str, &str), fault: (&str, &str), deciders: &[&str]) {
+    let (cause, variant) = fault;
+    let lowered = (cause == "mount-max").then(|| Lowered::mount_max(mounts_here() + 300));
+    let answer = explained(bench, off, &["repro", cause, "--variant", variant, "--json"]);
+    drop(lowered);
+    let incident = &answer["incidents"][0];
+    let (path, first) = (&incident["path"], &incident["findings"][0]["cause"]);
+    println!("{way} {cause}: {path}");
+    assert_eq!(first, cause, "{way}: {answer:#}");
+    assert_eq!(path["decider_method"], "return-value", "{way} {cause}: {answer:#}");
+    assert!(path["note"].as_str().is_some_and(|note| note.contains(way)), "{way} {cause}: {path:#}");
+    let decider = path["decider"].as_str().unwrap();
+    assert!(deciders.contains(&decider), "{way} {cause}: {path:#}");
+    bench.nothing_left_yet();
+}
 
 #[test]
 fn who_decided_is_seen_when_it_is_refused_again() {
     let Some(bench) = Bench::open() else { return };
-    for (rung, (way, off)) in rungs(&bench).into_iter().enumerate() {
-        // Every fault by the best rung; that the one below works too is shown by one.
-        let faults = if rung == 0 { &FAULTS[..] } else { &FAULTS[..1] };
-        for &(cause, variant, deciders) in faults {
-            let lowered = (cause == "mount-max").then(|| Lowered::mount_max(mounts_here() + 300));
-            let answer = explained(&bench, off, &["repro", cause, "--variant", variant, "--json"]);
-            drop(lowered);
-            let incident = &answer["incidents"][0];
-            let (path, first) = (&incident["path"], &incident["findings"][0]["cause"]);
-            println!("{way} {cause}: {path}");
-            assert_eq!(first, cause, "{way}: {answer:#}");
-            assert_eq!(path["decider_method"], "return-value", "{way} {cause}: {answer:#}");
-            assert!(path["note"].as_str().is_some_and(|note| note.contains(way)), "{way} {cause}: {path:#}");
-            let decider = path["decider"].as_str().unwrap();
-            assert!(deciders.contains(&decider), "{way} {cause}: {path:#}");
-        }
-        bench.nothing_left_yet();
-    }
-    bench.nothing_left();
-}
-
-/// Nothing is told before the first refusal's path is known, and a command is run once: without a second refusal the
-/// rung below answers.
-#[test]
-fn a_single_refusal_is_told_by_difference_all_the_same() {
-    let Some(bench) = Bench::open() else { return };
-    for (way, off) in rungs(&bench).into_iter().take(1) {
-        let lowered = Lowered::mount_max(mounts_here() + 300);
-        let diag = bench.diag(&[]).get_program().to_str().unwrap().to_string();
-        let words = ["explain", "--json", "--", &diag, "repro", "mount-max", "--provoke"];
-        let answer = explained(&bench, off, &words);
-        drop(lowered);
-        let path = &answer["incidents"][0]["path"];
-        assert_eq!(path["decider"], "count_mounts", "{way}: {answer:#}");
-        assert_eq!(path["decider_method"], "difference", "{way}: {answer:#}");
-        bench.nothing_left_yet();
+    for rung in rungs(&bench) {
+        assert_named(&bench, rung, ("mount-max", "mount"), &["count_mounts"]);
     }
     bench.nothing_left();
 }
@@ -121,7 +96,7 @@ fn child_that_is_refused_again_and_again() {
 }
 
 /// Killed when the test is over, however it is over.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -176,42 +151,4 @@ fn a_watch_looks_closer_at_what_is_refused_again() {
         bench.nothing_left_yet();
     }
     bench.nothing_left();
-}
-
-/// Each takes an emulated processor half a minute.
-const KILLS: u64 = 2;
-
-/// Return probes in `kprobe_events` have no descriptor that would take them along.
-#[test]
-fn probes_of_a_killed_diag_are_removed_by_the_next_one() {
-    let Some(bench) = Bench::open() else { return };
-    let Some((_, off)) = rungs(&bench).into_iter().find(|(way, _)| *way == "kretprobe") else { return };
-    let exe = exe();
-    let words = child(&exe, "probed::child_that_is_refused_again_and_again");
-    let mut left = 0;
-    for round in 0..KILLS {
-        let mut diag = bench.diag(&[&["explain", "--json", "--"][..], &words].concat());
-        diag.env("DIAG_DISABLE", off).stdout(Stdio::null()).stderr(Stdio::null());
-        let diag = Running(diag.spawn().unwrap());
-        let begin = Instant::now();
-        while groups().is_empty() && begin.elapsed() < DEADLINE {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        // From the first probe on: while more come, when all are there, while they go again.
-        std::thread::sleep(Duration::from_millis(round * 400));
-        drop(diag);
-        left += groups().len();
-        let next = bench.run(&["explain", "--", "true"]);
-        assert_eq!(next.status.code(), Some(0), "{}", text(&next.stderr));
-        assert_eq!(groups(), Vec::<String>::new(), "round {round}");
-        bench.nothing_left_yet();
-    }
-    assert!(left > 0, "no killed diag left a probe: the test tests nothing");
-    bench.nothing_left();
-}
-
-/// Lines of diag's own in the file that lists everybody's probes.
-fn groups() -> Vec<String> {
-    let text = std::fs::read_to_string("/sys/kernel/tracing/kprobe_events").unwrap_or_default();
-    text.lines().filter(|line| line.contains(":diag_")).map(str::to_owned).collect()
 }

@@ -1,11 +1,7 @@
 //! ENOSPC that is the disk, and its neighbours that are not: full file systems, devices, cpusets.
 
-use crate::bench_of_one::{Bench, finding};
+use crate::bench_of_one::{Bench, findings};
 use serde_json::Value;
-
-fn repro(bench: &Bench, cause: &str, variant: &str) -> Value {
-    bench.json(1, &["repro", cause, "--variant", variant, "--json"])
-}
 
 /// Runs a script in a mount namespace of its own, under watch.
 fn explain(bench: &Bench, script: &str) -> Value {
@@ -25,25 +21,20 @@ fn findings_of<'a>(answer: &'a Value, cause: &str) -> Vec<&'a Value> {
 #[test]
 fn full_file_systems_are_proven() {
     let Some(bench) = Bench::open() else { return };
-    for (variant, syscall, knob, limit) in [
-        ("blocks", "write", "size=", 65536),
-        ("inodes", "openat", "nr_inodes=", 16),
-        ("fallocate", "fallocate", "size=", 65536),
-        ("overlay", "write", "size=", 65536),
-    ] {
-        let answer = repro(&bench, "disk-full", variant);
-        let failure = &answer["incidents"][0]["failure"];
-        assert_eq!(
-            (&failure["syscall"], &failure["errno"]),
-            (&syscall.into(), &"ENOSPC".into()),
-            "{answer:#}"
-        );
-        let f = finding(&answer);
-        assert_eq!(f["cause"], "disk-full", "{variant}: {answer:#}");
-        assert_eq!(f["confidence"], "proven", "{variant}: {answer:#}");
-        assert_eq!((&f["knob"]["kind"], &f["knob"]["name"]), (&"mount-option".into(), &knob.into()));
-        assert_eq!(f["limit"], limit, "{variant}: {answer:#}");
+    let answer = bench.provoked("disk-full", &["blocks", "inodes", "fallocate", "overlay"]);
+    let mut found = Vec::new();
+    for (incident, f) in findings(&answer) {
+        let failure = &incident["failure"];
+        assert_eq!(failure["errno"], "ENOSPC", "{answer:#}");
+        assert_eq!((&f["cause"], &f["confidence"]), (&"disk-full".into(), &"proven".into()), "{answer:#}");
+        assert_eq!(f["knob"]["kind"], "mount-option", "{answer:#}");
+        let (syscall, knob) = (failure["syscall"].as_str().unwrap(), f["knob"]["name"].as_str().unwrap());
+        found.push((syscall, knob, f["limit"].as_u64().unwrap()));
     }
+    found.sort_unstable();
+    let blocks = |syscall| (syscall, "size=", 65536);
+    let wanted = [blocks("fallocate"), ("openat", "nr_inodes=", 16), blocks("write"), blocks("write")];
+    assert_eq!(found, wanted, "{answer:#}");
     bench.nothing_left();
 }
 

@@ -1,19 +1,22 @@
 //! Refused tasks and namespaces: each limit provoked and proven with the probe's own reading, and the
 //! neighbours with the same errno left to their own cause.
 
-use crate::bench_of_one::{Bench, finding};
+use crate::bench_of_one::{Bench, finding, findings};
 use serde_json::Value;
 
 /// The one incident of a fault, judged.
 fn assert_proven(answer: &Value, cause: &str, errno: &str) {
-    let incident = &answer["incidents"][0];
-    assert_eq!(incident["failure"]["errno"], errno, "{answer:#}");
-    let f = finding(answer);
-    assert_eq!(f["cause"], cause, "{answer:#}");
-    assert_eq!(f["confidence"], "proven", "{answer:#}");
-    assert!(f["usage"].as_u64() >= f["limit"].as_u64(), "{answer:#}");
-    let others = incident["findings"].as_array().unwrap().iter().skip(1);
-    assert!(others.into_iter().all(|f| f["confidence"] != "proven"), "{answer:#}");
+    assert_proven_in(&answer["incidents"][0], cause, errno);
+}
+
+fn assert_proven_in(incident: &Value, cause: &str, errno: &str) {
+    assert_eq!(incident["failure"]["errno"], errno, "{incident:#}");
+    let findings = incident["findings"].as_array().unwrap();
+    let f = &findings[0];
+    assert_eq!(f["cause"], cause, "{incident:#}");
+    assert_eq!(f["confidence"], "proven", "{incident:#}");
+    assert!(f["usage"].as_u64() >= f["limit"].as_u64(), "{incident:#}");
+    assert!(findings[1..].iter().all(|f| f["confidence"] != "proven"), "{incident:#}");
 }
 
 #[test]
@@ -49,15 +52,15 @@ fn reads_own_level(answer: &Value) -> bool {
 #[test]
 fn a_limit_of_namespaces_is_proven_for_every_type() {
     let Some(bench) = Bench::open() else { return };
-    for kind in ["net", "user", "uts", "ipc", "mnt", "cgroup", "pid"] {
-        let answer = bench.json(1, &["repro", "max-namespaces", "--variant", kind, "--json"]);
-        let f = finding(&answer);
-        assert_eq!(f["cause"], "max-namespaces", "{answer:#}");
-        if reads_own_level(&answer) {
-            assert_proven(&answer, "max-namespaces", "ENOSPC");
-            assert_eq!(f["knob"]["name"], format!("user.max_{kind}_namespaces"), "{answer:#}");
-            assert!(f["sentence"].as_str().unwrap().contains("its own, the user of"), "{answer:#}");
-        }
+    let kinds = ["net", "user", "uts", "ipc", "mnt", "cgroup", "pid"];
+    let answer = bench.provoked("max-namespaces", &kinds);
+    let found = findings(&answer);
+    assert!(found.iter().all(|(_, f)| f["cause"] == "max-namespaces"), "{answer:#}");
+    for kind in kinds.iter().filter(|_| reads_own_level(&answer)) {
+        let of_kind = found.iter().find(|(_, f)| f["knob"]["name"] == format!("user.max_{kind}_namespaces"));
+        let (incident, f) = of_kind.unwrap_or_else(|| panic!("{kind}: {answer:#}"));
+        assert_proven_in(incident, "max-namespaces", "ENOSPC");
+        assert!(f["sentence"].as_str().unwrap().contains("its own, the user of"), "{answer:#}");
     }
     bench.nothing_left();
 }
@@ -90,11 +93,15 @@ fn a_user_with_too_many_processes_is_proven_and_not_the_cgroup() {
 #[test]
 fn namespaces_nested_too_deep_are_told_from_too_many() {
     let Some(bench) = Bench::open() else { return };
-    for (variant, levels) in [("user", 33), ("pid", 32)] {
-        let answer = bench.json(1, &["repro", "namespace-depth", "--variant", variant, "--json"]);
-        assert_proven(&answer, "namespace-depth", "ENOSPC");
-        assert_eq!(finding(&answer)["limit"], levels, "{answer:#}");
-        let findings = answer["incidents"][0]["findings"].as_array().unwrap();
+    let answer = bench.provoked("namespace-depth", &["user", "pid"]);
+    let found = findings(&answer);
+    for levels in [33, 32] {
+        let (incident, _) = found
+            .iter()
+            .find(|(_, f)| f["cause"] == "namespace-depth" && f["limit"] == levels)
+            .unwrap_or_else(|| panic!("{levels}: {answer:#}"));
+        assert_proven_in(incident, "namespace-depth", "ENOSPC");
+        let findings = incident["findings"].as_array().unwrap();
         assert!(findings.iter().all(|f| f["cause"] != "max-namespaces"), "{answer:#}");
     }
     bench.nothing_left();

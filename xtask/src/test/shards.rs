@@ -5,15 +5,23 @@ use anyhow::{Context, Result, ensure};
 use std::fmt;
 use std::process::Command;
 
-/// Tests that one guest runs. A boot takes five to ten seconds and a test that starts diag about as long: with fewer,
-/// boots would be felt; with more, one guest is waited for at the end.
+/// Tests that one guest runs, of a program that tests start many times. A boot takes five to ten seconds and a test that
+/// starts diag about as long: with fewer, boots would be felt; with more, one guest is waited for at the end.
 const MOST: usize = 12;
+
+/// The same for the engine, whose tests take a second each.
+const MOST_OF_THE_ENGINE: usize = 36;
+
+/// The folder of tests that say nothing about a kernel: it is enough to run them on one.
+const ONCE: &str = "once::";
 
 /// Some of a binary's tests.
 #[derive(Clone, Debug)]
 pub(crate) struct Shard<'a> {
     pub(crate) test: &'a Executable,
     pub(crate) names: Vec<String>,
+    /// Its tests are for the first of several kernels alone.
+    pub(crate) once: bool,
     /// Which part it is, of how many.
     part: (usize, usize),
 }
@@ -28,7 +36,8 @@ impl Shard<'_> {
 impl fmt::Display for Shard<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (part, parts) = self.part;
-        write!(f, "{} {}, part {part} of {parts}", self.test.folder, self.test.target)
+        let once = if self.once { " (on one kernel)" } else { "" };
+        write!(f, "{} {}{once}, part {part} of {parts}", self.test.folder, self.test.target)
     }
 }
 
@@ -37,23 +46,26 @@ impl fmt::Display for Shard<'_> {
 pub(crate) fn of<'a>(tests: &'a [Executable], filter: Option<&str>) -> Result<Vec<Shard<'a>>> {
     let mut shards = Vec::new();
     for test in tests {
-        let names: Vec<String> =
-            names(test)?.into_iter().filter(|name| filter.is_none_or(|f| name.contains(f))).collect();
-        let parts = split(&names);
-        let count = parts.len();
-        shards.extend(parts.into_iter().enumerate().map(|(at, names)| Shard {
-            test,
-            names,
-            part: (at + 1, count),
-        }));
+        let wanted = names(test)?.into_iter().filter(|name| filter.is_none_or(|f| name.contains(f)));
+        let (once, everywhere): (Vec<_>, Vec<_>) = wanted.partition(|name| name.starts_with(ONCE));
+        for (once, names) in [(true, once), (false, everywhere)] {
+            let parts = split(&names, most(test));
+            let count = parts.len();
+            let of_part = |(at, names)| Shard { test, names, once, part: (at + 1, count) };
+            shards.extend(parts.into_iter().enumerate().map(of_part));
+        }
     }
-    shards.sort_by_key(|shard| std::cmp::Reverse(shard.names.len()));
+    shards.sort_by_key(|shard| std::cmp::Reverse(shard.names.len() * MOST_OF_THE_ENGINE / most(shard.test)));
     Ok(shards)
 }
 
+fn most(test: &Executable) -> usize {
+    if test.folder == "container-core" { MOST_OF_THE_ENGINE } else { MOST }
+}
+
 /// Dealt like cards: neighbours in a file take about as long as each other.
-fn split(names: &[String]) -> Vec<Vec<String>> {
-    let parts = names.len().div_ceil(MOST);
+fn split(names: &[String], most: usize) -> Vec<Vec<String>> {
+    let parts = names.len().div_ceil(most);
     (0..parts).map(|part| names.iter().skip(part).step_by(parts).cloned().collect()).collect()
 }
 
@@ -75,12 +87,12 @@ mod tests {
     #[test]
     fn every_test_is_in_one_part() {
         let names: Vec<String> = (0..51).map(|n| n.to_string()).collect();
-        let parts = split(&names);
+        let parts = split(&names, 12);
         assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [11, 10, 10, 10, 10]);
         let mut all = parts.concat();
         all.sort_unstable_by_key(|name| name.parse::<u32>().unwrap());
         assert_eq!(all, names);
-        assert!(split(&[]).is_empty());
+        assert!(split(&[], 12).is_empty());
     }
 
     #[test]

@@ -7,9 +7,9 @@ use crate::artifacts::{self, Executable};
 use crate::cache::Cache;
 use crate::guest::{Guest, Outcome, Stream};
 use crate::initramfs::GuestFile;
-use crate::kernels::Kernel;
+use crate::kernels::{self, Kernel};
 use crate::progress::seconds;
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
@@ -39,7 +39,8 @@ pub(crate) fn run(
     let mut work = Vec::new();
     for shard in shards::of(tests, filter)? {
         let small = artifacts::stripped(&shard.test.path, scratch.path())?;
-        for kernel in kernels {
+        let on = if shard.once { vec![first_of(kernels)?] } else { kernels.iter().collect() };
+        for kernel in on {
             let mut guest = Guest::new(kernel.clone());
             guest.deadline = DEADLINE;
             guest.files.push(GuestFile::executable(&small_diag, "/bin/diag"));
@@ -65,6 +66,12 @@ pub(crate) fn run(
         Ok(())
     })?;
     total.into_inner().map_err(poisoned)
+}
+
+/// Where tests run that are run once.
+fn first_of(kernels: &[Kernel]) -> Result<&Kernel> {
+    let usual = kernels.iter().find(|kernel| kernel.series == kernels::DEFAULT);
+    usual.or(kernels.first()).context("no kernel was asked for")
 }
 
 fn next<'a, T>(queue: &Mutex<impl Iterator<Item = &'a T>>) -> Result<Option<&'a T>> {

@@ -62,7 +62,7 @@ fn next(state: &mut u64) -> u64 {
 
 fn engine_process(store: &Path, connected: bool) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "churn::life", "--nocapture", "--test-threads=1"]);
+    command.args(["--exact", "once::churn::life", "--nocapture", "--test-threads=1"]);
     if connected {
         command.env(BRIDGE, "1");
     }

@@ -1,7 +1,7 @@
 //! `diag` beside docker: failures inside dockerd, in runc and in containers; live, of one command, and after the fact.
 
+use super::docker_scene::Docker;
 use crate::bench_of_one::{Bench, Lowered, Watch, finding, mounts_here, text};
-use crate::docker_scene::Docker;
 use serde_json::Value;
 use std::process::Output;
 

@@ -1,7 +1,7 @@
 //! `diag repro --prove`: the way out that a finding tells is gone in the sandbox of the fault, and the refused call is
 //! made once more.
 
-use crate::bench_of_one::{Bench, MOUNT_MAX, text};
+use crate::bench_of_one::{Bench, Lowered, MOUNT_MAX, mounts_here, text};
 use std::fs;
 
 /// Cause, variant, and a word of what was done.
@@ -72,6 +72,8 @@ fn the_way_out_that_is_told_helps_in_the_same_place() {
 #[test]
 fn what_is_the_whole_machines_changes_only_when_it_is_said() {
     let Some(bench) = Bench::open() else { return };
+    // As it is, both would mount a hundred thousand times.
+    let lowered = Lowered::mount_max(mounts_here() + 300);
     let before = fs::read_to_string(MOUNT_MAX).unwrap();
     let refused = bench.run(&["repro", "mount-max", "--prove"]);
     assert_eq!(refused.status.code(), Some(2), "{}", text(&refused.stderr));
@@ -81,6 +83,7 @@ fn what_is_the_whole_machines_changes_only_when_it_is_said() {
     let answer = bench.expect(0, &["repro", "mount-max", "--prove", "--machine-wide"]);
     assert!(answer.contains("reproduced, and the fix works"), "{answer}");
     assert_eq!(fs::read_to_string(MOUNT_MAX).unwrap(), before, "put back");
+    drop(lowered);
     bench.nothing_left();
 }
 

@@ -25,7 +25,7 @@ use crate::vm;
 use anyhow::{Context, Result};
 use libtest::Tally;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Integration tests that need root and a real kernel, here and in guests: (package folder, test).
 const NEEDS_ROOT: [(&str, &str); 4] =
@@ -48,10 +48,15 @@ pub(crate) struct Options {
     /// Only tests whose name contains this
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
+    /// After so many minutes no further guest is booted; what was not run is told at the end. On two cores all four kernels
+    /// take about half as long
+    #[arg(long, value_name = "MINUTES", default_value_t = 75)]
+    minutes: u64,
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let started = Instant::now();
+    let until = started + Duration::from_secs(60 * options.minutes);
     let wants = |ring: u8| options.rings.is_empty() || options.rings.contains(&ring);
     let need = if wants(4) { Need::Guests(&options.kernels) } else { Need::Build };
     let cache = setup::ensure(need)?;
@@ -72,7 +77,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             "\nring {ring}: {}",
             ["unit tests", "integration tests", "this kernel", "guests"][ring as usize - 1]
         );
-        let tally = run_ring(ring, &build, &cache, options)?;
+        let tally = run_ring(ring, &build, &cache, options, until)?;
         let took = seconds(started.elapsed());
         println!("ring {ring}: passed {}, failed {}, in {took}", tally.passed, tally.failed);
         total.add(tally);
@@ -131,7 +136,7 @@ impl Build {
     }
 }
 
-fn run_ring(ring: u8, build: &Build, cache: &Cache, options: &Options) -> Result<Tally> {
+fn run_ring(ring: u8, build: &Build, cache: &Cache, options: &Options, until: Instant) -> Result<Tally> {
     let filter: Vec<&str> = options.filter.as_deref().into_iter().collect();
     match ring {
         1 => {
@@ -170,7 +175,8 @@ fn run_ring(ring: u8, build: &Build, cache: &Cache, options: &Options) -> Result
                 // Who asks for more shall have it.
                 environment.push((name.to_owned(), std::env::var(name).unwrap_or_else(|_| value.to_owned())));
             }
-            there::run(cache, &kernels, &tests, &build.diag.path, options.filter.as_deref(), &environment)
+            let filter = options.filter.as_deref();
+            there::run(cache, &kernels, &tests, &build.diag.path, filter, &environment, until)
         }
     }
     .with_context(|| format!("ring {ring}"))

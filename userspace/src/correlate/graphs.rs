@@ -10,7 +10,8 @@ const MOST_PER_ROOT: usize = 128;
 const MOST_SIBLINGS: usize = 4;
 /// `sys_exit` is traced this shortly after the root function returned.
 const EXIT_WINDOW_NS: u64 = 50_000_000;
-/// Unless the processor was taken away in between: then what it returned must tell that it is the same call.
+/// Unless the processor was taken away in between (a throttled cgroup waits a tenth of a second, an emulated processor
+/// longer): then what it returned must tell that it is the same call, or that its thread was not seen to make another.
 const LATE_EXIT_NS: u64 = 2_000_000_000;
 const MOST_FAILED: usize = 4096;
 /// A netlink request is sent this shortly before its answer is fetched.
@@ -90,7 +91,8 @@ impl Graphs {
         let at = failure.time.mono_ns;
         let returned = |g: &Graph| g.root.ret.map(|ret| ret as i64) == Some(-i64::from(errno.0));
         let just_before = |g: &Graph| {
-            let most = if returned(g) { LATE_EXIT_NS } else { EXIT_WINDOW_NS };
+            let late = returned(g) || g.root.ret.is_none() && self.is_last_of_its_thread(g, at);
+            let most = if late { LATE_EXIT_NS } else { EXIT_WINDOW_NS };
             g.end_ns.is_some_and(|end| end <= at && at - end < most)
         };
         self.by_root
@@ -99,6 +101,15 @@ impl Graphs {
             .flat_map(|(_, graphs)| graphs)
             .filter(|g| g.tid == failure.task.tid && just_before(g))
             .max_by_key(|g| g.end_ns)
+    }
+
+    /// Whether its thread is not known to have made another call before this instant, and nothing was lost that could be
+    /// one.
+    fn is_last_of_its_thread(&self, graph: &Graph, before: u64) -> bool {
+        let Some(end) = graph.end_ns else { return false };
+        let since = |g: &&Graph| g.start_ns < before && g.end_ns.is_none_or(|other| other > end);
+        let mut others = self.by_root.values().flatten().filter(since);
+        graph.is_whole() && others.all(|g| g.tid != graph.tid && g.is_whole())
     }
 
     fn succeeded(&self, graph: &Graph) -> bool {
@@ -110,10 +121,10 @@ impl Graphs {
                 self.by_root.get(&graph.root.name).into_iter().flatten().filter(|g| g.tid == graph.tid);
             !same.filter_map(|g| g.end_ns).any(|other| other > end && other <= at)
         };
-        let whole = graph.lost == 0 && !graph.root.hole;
-        whole
+        // Told late, it is a failure all the same.
+        graph.is_whole()
             && !self.failed.iter().any(|(tid, s, at)| {
-                this(*tid, s) && *at >= end && at - end < EXIT_WINDOW_NS && last_before(*at)
+                this(*tid, s) && *at >= end && at - end < LATE_EXIT_NS && last_before(*at)
             })
             && !self.distrusted.iter().any(|(tid, s)| this(*tid, s))
     }

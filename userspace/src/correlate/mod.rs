@@ -49,7 +49,7 @@ pub enum Story {
     New { key: Key, incident: Box<Incident> },
     /// The same failure again.
     Again { key: Key, count: u64, last: Stamp },
-    /// Its path when it happened again, with what functions returned on it.
+    /// Its path when it happened again: with what functions returned on it, or where it was lost before.
     Closer { key: Key, graph: Box<GraphEvidence> },
 }
 
@@ -69,9 +69,21 @@ struct Open {
     count: u64,
     last: Stamp,
     pid: u32,
-    /// Return probes are on its path: the next time is looked at more closely.
-    closer: bool,
+    next: Next,
 }
+
+/// What the next time of a failure may tell that this one did not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Nothing,
+    /// Its path, which was lost or has holes: a processor that is short of time reads too slowly. So many more are tried.
+    Path(u32),
+    /// What functions return: probes are on its path.
+    Values,
+}
+
+/// A path that is lost so often is too long for the buffer.
+const MOST_PATHS_TRIED: u32 = 8;
 
 #[derive(Debug)]
 struct Pending {
@@ -137,7 +149,10 @@ impl Correlator {
             open.count += 1;
             open.last = now;
             let count = open.count;
-            if open.closer && expected.graph {
+            if let Next::Path(tries) = &mut open.next {
+                *tries = tries.saturating_sub(1);
+            }
+            if open.next != Next::Nothing && expected.graph {
                 let graph_until_ns = now.mono_ns.saturating_add(self.graph_wait_ns);
                 let key = key.clone();
                 self.pending.push(Pending { key, what, again: true, graph_until_ns, step_until_ns: 0 });
@@ -146,12 +161,12 @@ impl Correlator {
         }
         self.make_room();
         let pid = what.failure.task.pid;
-        self.open.insert(key.clone(), Open { count: 1, last: now, pid, closer: false });
+        self.open.insert(key.clone(), Open { count: 1, last: now, pid, next: Next::Nothing });
         let until = |wanted: bool, wait_ns| if wanted { now.mono_ns.saturating_add(wait_ns) } else { 0 };
         let graph_until_ns = until(expected.graph && self.source.is_ok(), self.graph_wait_ns);
         let step_until_ns = until(expected.step && what.step.is_none(), STEP_WAIT_NS);
         if graph_until_ns.max(step_until_ns) == 0 {
-            return Some(self.emit(key, what));
+            return Some(self.emit(key, what, false));
         }
         self.pending.push(Pending { key, what, again: false, graph_until_ns, step_until_ns });
         None
@@ -165,7 +180,7 @@ impl Correlator {
     /// Return probes are on this failure's path: when it happens again, its graph may tell more.
     pub fn look_closer(&mut self, key: &Key, closer: bool) {
         if let Some(open) = self.open.get_mut(key) {
-            open.closer = closer;
+            open.next = if closer { Next::Values } else { Next::Nothing };
         }
     }
 
@@ -222,18 +237,27 @@ impl Correlator {
                 self.pending.push(p);
             }
         }
-        let story = |p: Pending| if p.again { self.closer(p) } else { Some(self.emit(p.key, p.what)) };
+        let story = |p: Pending| {
+            if p.again { self.closer(p) } else { Some(self.emit(p.key, p.what, p.graph_until_ns > 0)) }
+        };
         ready.into_iter().filter_map(story).collect()
     }
 
-    /// The path of a repetition, if it tells what functions returned.
+    /// The path of a repetition, if it tells what the first one did not.
     fn closer(&mut self, again: Pending) -> Option<Story> {
         let source = *self.source.as_ref().ok()?;
-        let graph = self.graphs.evidence(&again.what.failure, source)?;
-        graph.failed.root.ret?;
-        let open = self.open.get_mut(&again.key).filter(|open| open.closer)?;
+        let open = self.open.get_mut(&again.key)?;
+        let graph = self.graphs.evidence(&again.what.failure, source);
+        let tells = graph.as_ref().is_some_and(|graph| match open.next {
+            Next::Nothing => false,
+            Next::Path(_) => graph.failed.is_whole(),
+            Next::Values => graph.failed.root.ret.is_some(),
+        });
         // Once is enough.
-        open.closer = false;
+        if tells || open.next == Next::Path(0) {
+            open.next = Next::Nothing;
+        }
+        let graph = graph.filter(|_| tells)?;
         Some(Story::Closer { key: again.key, graph: Box::new(graph) })
     }
 
@@ -247,7 +271,8 @@ impl Correlator {
         !self.pending.is_empty()
     }
 
-    fn emit(&mut self, key: Key, what: Attributed) -> Story {
+    /// `traced`: a path was waited for.
+    fn emit(&mut self, key: Key, what: Attributed, traced: bool) -> Story {
         let (graph, no_graph) = match &self.source {
             // The kernel works on a netlink request while it is sent.
             Ok(source) if matches!(what.failure.kind, FailureKind::Netlink(_)) => {
@@ -266,6 +291,13 @@ impl Correlator {
             },
             Err(why) => (None, Some(why.clone())),
         };
+        if let Some(open) = self.open.get_mut(&key)
+            && traced
+            && what.failure.syscall().is_some()
+            && graph.as_ref().is_none_or(|graph| !graph.failed.is_whole())
+        {
+            open.next = Next::Path(MOST_PATHS_TRIED);
+        }
         let (count, last) = self.open.get(&key).map_or((1, what.failure.time), |o| (o.count, o.last));
         let incident = Incident {
             host: self.host.clone(),

@@ -273,3 +273,70 @@ fn a_repetition_is_looked_at_once_when_its_path_is_probed() {
     assert!(matches!(c.failure(at(5_000), GRAPH), Some(Story::Again { count: 5, .. })));
     assert!(!c.is_waiting());
 }
+
+#[test]
+fn without_values_the_last_call_of_a_thread_is_the_one_that_was_told_late() {
+    let late = |others: &[Graph]| {
+        let mut c = traced();
+        c.graph(graph(7, 1_000, "count_mounts"));
+        others.iter().for_each(|other| c.graph(other.clone()));
+        c.failure(attributed(failure(7, 900_000_000, Errno::ENOSPC)), GRAPH);
+        incident(c.due(900_000_200, 900_000_101, no_step)).graph
+    };
+    let of = |root: &str, graph: Graph| Graph { root: Call { name: root.into(), ..graph.root }, ..graph };
+    let stranger = of("__x64_sys_openat", graph(8, 500_000, "do_filp_open"));
+    let later = of("__x64_sys_close", graph(7, 950_000_000, "close_fd"));
+    assert!(late(&[stranger.clone(), later]).is_some());
+    let between = of("__x64_sys_openat", graph(7, 500_000, "do_filp_open"));
+    assert!(late(&[between]).is_none(), "the call that failed was lost");
+    assert!(
+        late(&[Graph { lost: 3, ..stranger }]).is_none(),
+        "what was lost may have been the one that failed"
+    );
+}
+
+#[test]
+fn a_failure_that_is_told_late_makes_no_success_of_its_path() {
+    let mut c = traced();
+    c.graph(graph(7, 1_000, "count_mounts"));
+    c.failure(attributed(failure(7, 100_000_000, Errno::EPERM)), GRAPH);
+    c.graph(graph(7, 200_000_000, "count_mounts_now"));
+    c.failure(attributed(failure(7, 200_000_100, Errno::ENOSPC)), GRAPH);
+    for story in c.due(200_000_300, 200_000_200, no_step) {
+        let Story::New { incident, .. } = story else { panic!() };
+        assert!(incident.graph.unwrap().succeeded.is_empty());
+    }
+}
+
+#[test]
+fn a_path_that_was_lost_is_told_when_the_same_is_refused_again() {
+    let mut c = traced();
+    let at = |at| attributed(failure(7, at, Errno::ENOSPC));
+    c.failure(at(1_000), GRAPH);
+    c.graph(Graph { lost: 9, ..graph(7, 990, "count_mounts") });
+    let Some(Story::New { key, .. }) = c.due(1_100, 1_001, no_step).into_iter().next() else { panic!() };
+    assert!(matches!(c.failure(at(2_000), GRAPH), Some(Story::Again { count: 2, .. })));
+    assert!(c.due(2_100, 2_001, no_step).is_empty(), "lost again");
+    c.failure(at(3_000), GRAPH);
+    c.graph(graph(7, 2_990, "count_mounts"));
+    let closer = c.due(3_100, 3_001, no_step);
+    let [Story::Closer { key: of, graph: path }] = closer.as_slice() else { panic!("{closer:?}") };
+    assert_eq!((of, path.failed.end_ns), (&key, Some(2_990)));
+    c.failure(at(4_000), GRAPH);
+    assert!(!c.is_waiting(), "once is enough");
+}
+
+#[test]
+fn a_path_that_is_lost_each_time_is_not_waited_for_forever() {
+    let mut c = traced();
+    c.failure(attributed(failure(7, 1_000, Errno::ENOSPC)), GRAPH);
+    assert_eq!(c.due(1_100, 1_001, no_step).len(), 1);
+    let mut waited = 0;
+    for n in 2..30 {
+        let at = n * 1_000;
+        c.failure(attributed(failure(7, at, Errno::ENOSPC)), GRAPH);
+        waited += u32::from(c.is_waiting());
+        assert!(c.due(at + 100, at + 1, no_step).is_empty());
+    }
+    assert_eq!(waited, MOST_PATHS_TRIED);
+}

@@ -30,6 +30,13 @@ pub struct Graph {
     pub lost: u64,
 }
 
+impl Graph {
+    /// Whether nothing was lost while it was recorded.
+    pub fn is_whole(&self) -> bool {
+        self.lost == 0 && !self.root.hole
+    }
+}
+
 /// One kernel function call.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Call {

@@ -1,7 +1,7 @@
 //! The closer look at what was refused: return probes on its path, for when it is refused again.
 //!
 //! Where the first failure comes without return values (no rung of the ladder above gives them), its graph still names
-//! the functions on its way. They are probed for the same processes, in a thread of its own, because the slower rung
+//! the functions on its way, or the next one's does if it was lost. They are probed for the same processes, in a thread of its own, because the slower rung
 //! takes seconds under emulation and other failures wait to be looked at. The next graph of the same system call gets
 //! the values; then the probes go. A tree's repetition may be another process, a machine's is the same thread group.
 
@@ -40,6 +40,8 @@ pub enum Closer {
 #[derive(Debug, Default)]
 pub(super) struct Look {
     wanted: VecDeque<Wanted>,
+    /// Failures whose path was lost, and their processes: the next time shows what is to be probed.
+    lost: VecDeque<(Key, u32)>,
     arming: Option<Arming>,
     armed: VecDeque<Armed>,
     /// Removal takes time, too.
@@ -151,6 +153,11 @@ impl Pipeline {
                 {
                     self.closer.release(armed);
                 }
+                if let Some(at) = self.closer.lost.iter().position(|(lost, _)| *lost == key)
+                    && let Some((key, pid)) = self.closer.lost.remove(at)
+                {
+                    self.want(key, &graph, pid);
+                }
                 Story::Closer { key, graph }
             }
             again @ Story::Again { .. } => again,
@@ -162,25 +169,38 @@ impl Pipeline {
         graph.probes = self.closer.way(&graph.failed).map(str::to_owned);
     }
 
-    /// Puts a failure's path on the list of those that are to be probed, where it came without return values and may
-    /// happen again.
+    /// Wants a failure's path to be probed, where it came without return values or not at all, and may happen again.
     fn want_closer(&mut self, key: &Key, incident: &Incident) {
-        let Some(graph) = incident.graph.as_ref().filter(|graph| graph.failed.root.ret.is_none()) else {
-            return;
-        };
         if !self.may_look_closer() || incident.failure.syscall().is_none() {
             return;
         }
-        if graph.failed.root.hole || self.closer.wanted.len() == MOST_WANTED {
+        let (pid, graph) = (incident.failure.task.pid, incident.graph.as_ref());
+        let is_lost = graph.is_none_or(|graph| !graph.failed.is_whole());
+        if !is_lost && graph.is_some_and(|graph| graph.failed.root.ret.is_some()) {
             return;
         }
         // A search of PATH fails all the time, and nobody wants to know who decided that.
         if rank::is_noise(&explain::explain_one(incident.clone(), explain::Options::default())) {
             return;
         }
-        let functions = decider::worth_probing(&graph.failed.root, &graph.types);
-        let (root, pid) = (graph.failed.root.name.clone(), incident.failure.task.pid);
-        self.closer.wanted.push_back(Wanted { key: key.clone(), root, functions, pid });
+        match graph.filter(|_| !is_lost) {
+            Some(graph) => self.want(key.clone(), graph, pid),
+            None => {
+                if self.closer.lost.len() == MOST_WANTED {
+                    self.closer.lost.pop_front();
+                }
+                self.closer.lost.push_back((key.clone(), pid));
+            }
+        }
+    }
+
+    /// Puts a path on the list of those that are to be probed.
+    fn want(&mut self, key: Key, graph: &GraphEvidence, pid: u32) {
+        let root = &graph.failed.root;
+        if root.ret.is_none() && self.closer.wanted.len() < MOST_WANTED {
+            let functions = decider::worth_probing(root, &graph.types);
+            self.closer.wanted.push_back(Wanted { key, root: root.name.clone(), functions, pid });
+        }
     }
 
     /// Puts probes in place, takes them away, and empties their buffers; at every turn.
@@ -249,7 +269,7 @@ impl Pipeline {
             Closer::No
         } else if self.is_waiting() || look.arming.is_some() || !look.wanted.is_empty() {
             Closer::NotYet
-        } else if look.armed.is_empty() {
+        } else if look.armed.is_empty() && look.lost.is_empty() {
             Closer::No
         } else {
             Closer::Now

@@ -51,7 +51,7 @@ impl Pipeline {
             graphs.push(graph);
         }
         let succeeded = |graph: &Graph| successes.iter().any(|success: &Success| success.is_of(graph));
-        graphs.retain(|graph| graph.lost == 0 && !graph.root.hole && succeeded(graph));
+        graphs.retain(|graph| graph.is_whole() && succeeded(graph));
         tracing::debug!("{} calls made, {} seen whole", successes.len(), graphs.len());
         Ok(graphs)
     }

@@ -74,22 +74,13 @@ fn not_root() {
 }
 
 /// Runs with `spoil` called between fork and exec.
-fn spoiled(mut command: Command, spoil: impl FnMut() -> io::Result<()> + Send + Sync + 'static) -> Output {
+pub(crate) fn spoiled(
+    mut command: Command,
+    spoil: impl FnMut() -> io::Result<()> + Send + Sync + 'static,
+) -> Output {
     // SAFETY: every caller's `spoil` makes system calls on memory that was prepared before the fork.
     unsafe { command.pre_exec(spoil) };
     command.output().unwrap()
-}
-
-fn without(capabilities: &'static [libc::c_ulong]) -> impl FnMut() -> io::Result<()> + Send + Sync + 'static {
-    move || {
-        for capability in capabilities {
-            // SAFETY: takes numbers only.
-            if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, *capability, 0, 0, 0) } != 0 {
-                return Err(io::Error::last_os_error());
-            }
-        }
-        Ok(())
-    }
 }
 
 /// An empty, unwritable folder over each of these, for this process alone.
@@ -109,31 +100,13 @@ fn private_mounts() -> io::Result<()> {
     Ok(mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?)
 }
 
-fn assert_refused(out: &Output, words: &[&str]) {
+pub(crate) fn assert_refused(out: &Output, words: &[&str]) {
     let (stdout, stderr) = (text(&out.stdout), text(&out.stderr));
     assert_eq!(out.status.code(), Some(2), "{stdout}{stderr}");
     for word in words {
         assert!(stderr.contains(word), "should say {word:?}: {stderr}");
     }
     assert!(stdout.is_empty(), "stdout is the answer, and there is none: {stdout}");
-}
-
-const CAP_SYS_ADMIN: libc::c_ulong = 21;
-const CAP_PERFMON: libc::c_ulong = 38;
-const CAP_BPF: libc::c_ulong = 39;
-
-#[test]
-fn missing_capabilities_are_named() {
-    let Some(bench) = Bench::open() else { return };
-    let explain = || bench.diag(&["explain", "--", "true"]);
-    assert_refused(&spoiled(explain(), without(&[CAP_SYS_ADMIN, CAP_BPF])), &["lacks CAP_BPF"]);
-    assert_refused(&spoiled(explain(), without(&[CAP_SYS_ADMIN, CAP_PERFMON])), &["lacks CAP_PERFMON"]);
-    // Each alone is covered by the others.
-    for alone in [&[CAP_BPF], &[CAP_PERFMON], &[CAP_SYS_ADMIN]] {
-        let out = spoiled(explain(), without(alone));
-        assert_eq!(out.status.code(), Some(0), "{alone:?}: {}{}", text(&out.stdout), text(&out.stderr));
-    }
-    bench.nothing_left();
 }
 
 #[test]

@@ -20,27 +20,21 @@ fn assert_proven_in(incident: &Value, cause: &str, errno: &str) {
 }
 
 #[test]
-fn a_full_cgroup_is_proven_and_named() {
+fn a_full_cgroup_is_proven_and_named_be_it_its_own_or_one_around() {
     let Some(bench) = Bench::open() else { return };
-    let answer = bench.json(1, &["repro", "pids-max", "--json"]);
-    assert_proven(&answer, "pids-max", "EAGAIN");
-    let f = finding(&answer);
-    assert_eq!((&f["limit"], &f["knob"]["name"]), (&4.into(), &"pids.max".into()), "{answer:#}");
-    let path = f["knob"]["path"].as_str().unwrap();
-    assert!(path.starts_with("/sys/fs/cgroup/") && path.ends_with("/inner/pids.max"), "{path}");
-    assert!(f["sentence"].as_str().unwrap().contains("its own cgroup"), "{answer:#}");
-    bench.nothing_left();
-}
-
-#[test]
-fn a_full_cgroup_around_the_own_is_the_one_that_is_named() {
-    let Some(bench) = Bench::open() else { return };
-    let answer = bench.json(1, &["repro", "pids-max", "--variant", "ancestor", "--json"]);
-    assert_proven(&answer, "pids-max", "EAGAIN");
-    let f = finding(&answer);
-    let path = f["knob"]["path"].as_str().unwrap();
-    assert!(!path.contains("/inner/") && path.contains("/diag-repro-"), "{path}");
-    assert!(f["sentence"].as_str().unwrap().contains("a cgroup around its own"), "{answer:#}");
+    let answer = bench.provoked("pids-max", &["own", "ancestor"]);
+    let found = findings(&answer);
+    for (inner, whose) in [(true, "its own cgroup"), (false, "a cgroup around its own")] {
+        let of_group = found.iter().find(|(_, f)| {
+            let path = f["knob"]["path"].as_str().unwrap_or_default();
+            let of_fault = path.starts_with("/sys/fs/cgroup/") && path.contains("/diag-repro-");
+            of_fault && path.ends_with("/inner/pids.max") == inner
+        });
+        let (incident, f) = of_group.unwrap_or_else(|| panic!("{whose}: {answer:#}"));
+        assert_proven_in(incident, "pids-max", "EAGAIN");
+        assert_eq!((&f["limit"], &f["knob"]["name"]), (&4.into(), &"pids.max".into()), "{answer:#}");
+        assert!(f["sentence"].as_str().unwrap().contains(whose), "{answer:#}");
+    }
     bench.nothing_left();
 }
 

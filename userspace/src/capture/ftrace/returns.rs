@@ -111,7 +111,7 @@ impl Returns {
         if of_thread.is_empty() {
             self.waiting.remove(&graph.tid);
         }
-        if graph.root.hole || graph.lost > 0 {
+        if !graph.is_whole() {
             return;
         }
         if let Some(values) = fit(&graph.root, &own) {

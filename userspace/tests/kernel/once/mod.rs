@@ -2,9 +2,13 @@
 //! of diag takes an emulated processor many seconds, and four times the same answer proves no more.
 
 mod budget;
+mod capabilities;
+mod devices;
 mod docker;
 mod docker_scene;
 mod flood;
 mod killed;
+mod memory;
 mod probed;
 mod proving;
+mod telling;

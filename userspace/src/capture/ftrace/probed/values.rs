@@ -47,7 +47,7 @@ impl Waiting {
     /// Whether the outermost call got its value.
     pub(super) fn give(&mut self, graph: &mut Graph, functions: &[String]) -> bool {
         let Some(own) = self.of(graph, functions) else { return false };
-        if graph.root.hole || graph.lost > 0 {
+        if !graph.is_whole() {
             return false;
         }
         let mut seen: HashMap<&str, Vec<u64>> = HashMap::new();

@@ -9,8 +9,8 @@ use std::process::Command;
 /// starts diag about as long: with fewer, boots would be felt; with more, one guest is waited for at the end.
 const MOST: usize = 12;
 
-/// The same for the engine, whose tests take a second each.
-const MOST_OF_THE_ENGINE: usize = 36;
+/// The same for tests that take a second or three each.
+const MOST_OF_SHORT_ONES: usize = 36;
 
 /// The folder of tests that say nothing about a kernel: it is enough to run them on one.
 const ONCE: &str = "once::";
@@ -55,12 +55,15 @@ pub(crate) fn of<'a>(tests: &'a [Executable], filter: Option<&str>) -> Result<Ve
             shards.extend(parts.into_iter().enumerate().map(of_part));
         }
     }
-    shards.sort_by_key(|shard| std::cmp::Reverse(shard.names.len() * MOST_OF_THE_ENGINE / most(shard.test)));
+    shards.sort_by_key(|shard| std::cmp::Reverse(shard.names.len() * MOST_OF_SHORT_ONES / most(shard.test)));
     Ok(shards)
 }
 
 fn most(test: &Executable) -> usize {
-    if test.folder == "container-core" { MOST_OF_THE_ENGINE } else { MOST }
+    match (test.folder.as_str(), test.target.as_str()) {
+        ("userspace", "kernel") => MOST,
+        _ => MOST_OF_SHORT_ONES,
+    }
 }
 
 /// Dealt like cards: neighbours in a file take about as long as each other.

@@ -88,7 +88,7 @@ fn an_explained_command_killed_at_any_instant() {
     let (mut random, count) = (Random::seeded(), kills());
     let mark = bench.dir.path().display().to_string();
     // Failures of a traced call, one after the other, so that graphs are on their way when the end comes.
-    let script = "i=0; while [ $i -lt 20 ]; do mount -t no-such-type none /; i=$((i+1)); done";
+    let script = "i=0; while [ $i -lt 5 ]; do mount -t no-such-type none /; i=$((i+1)); done";
     let words = ["explain", "--json", "--", "sh", "-c", script, &mark];
     let started = Instant::now();
     bench.run(&words);

@@ -16,6 +16,7 @@ use diag_abi::{
 const SIGBUS: u32 = 7;
 const SIGKILL: u32 = 9;
 const SIGTERM: u32 = 15;
+const SIGXCPU: u32 = 24;
 const SIGXFSZ: u32 = 25;
 const SIGSYS: u32 = 31;
 
@@ -42,7 +43,7 @@ struct Sent {
 #[raw_tracepoint(tracepoint = "signal_generate")]
 pub(crate) fn watch_signal(ctx: RawTracePointContext) -> i32 {
     let signal = ctx.arg::<u64>(0) as u32;
-    if !matches!(signal, SIGBUS | SIGKILL | SIGTERM | SIGSYS | SIGXFSZ) {
+    if !matches!(signal, SIGBUS | SIGKILL | SIGTERM | SIGSYS | SIGXCPU | SIGXFSZ) {
         return 0;
     }
     if !matches!(ctx.arg::<u64>(4) as u32, DELIVERED | LOSE_INFO) || offset!(task_tgid) == UNRESOLVED {
@@ -80,7 +81,15 @@ pub(crate) fn watch_signal(ctx: RawTracePointContext) -> i32 {
 #[inline(always)]
 fn origin(signal: u32, info: u64, own: bool) -> Option<u32> {
     if info == SEND_SIG_PRIV {
-        return if signal == SIGKILL { Some(ORIGIN_KERNEL) } else { None };
+        // Past RLIMIT_CPU or RLIMIT_RTTIME, to whoever runs (kernel/time/posix-cpu-timers.c check_rlimit()).
+        return match signal {
+            SIGKILL => Some(ORIGIN_KERNEL),
+            SIGXCPU if own => Some(ORIGIN_FORCED),
+            _ => None,
+        };
+    }
+    if signal == SIGXCPU {
+        return None;
     }
     if signal == SIGBUS || signal == SIGSYS {
         // Positive codes are the kernel's (include/uapi/asm-generic/siginfo.h SI_FROMKERNEL).

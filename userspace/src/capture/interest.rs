@@ -11,10 +11,10 @@ use crate::model::{Abi, Errno};
 use diag_abi::bounds::{ERESTART_FIRST, ERESTART_LAST, ERRNO_END, MAYBE_BYTES, SHORT_SLOTS, SYSCALLS};
 use diag_abi::{InterestRow, NO_ARG, ROW_LONG, ROW_MOUNTS, ROW_SET_SHIFT};
 use libc::{
-    E2BIG, EACCES, EADDRINUSE, EADDRNOTAVAIL, EAGAIN, EBADF, EBUSY, EDQUOT, EEXIST, EFBIG, EINVAL, EIO,
-    EISDIR, ELIBBAD, ELOOP, EMFILE, EMLINK, EMSGSIZE, ENAMETOOLONG, ENFILE, ENOBUFS, ENODEV, ENOENT, ENOEXEC,
-    ENOMEM, ENOSPC, ENOSYS, EOPNOTSUPP, EOVERFLOW, EPERM, EPROTONOSUPPORT, ERANGE, ESRCH, ETOOMANYREFS,
-    ETXTBSY, EUSERS,
+    E2BIG, EACCES, EADDRINUSE, EADDRNOTAVAIL, EAGAIN, EBADF, EBUSY, EDQUOT, EEXIST, EFBIG, EIDRM, EINVAL,
+    EIO, EISDIR, EKEYEXPIRED, EKEYREJECTED, EKEYREVOKED, ELIBBAD, ELOOP, EMFILE, EMLINK, EMSGSIZE,
+    ENAMETOOLONG, ENFILE, ENOBUFS, ENODEV, ENOENT, ENOEXEC, ENOKEY, ENOMEM, ENOSPC, ENOSYS, EOPNOTSUPP,
+    EOVERFLOW, EPERM, EPROTONOSUPPORT, ERANGE, ESRCH, ETOOMANYREFS, ETXTBSY, EUSERS,
 };
 use readings::{LIMIT_READINGS, MOUNT_FAMILY};
 use syscalls::{x86, x86_64};
@@ -146,11 +146,8 @@ const CURATED: &[Interest] = &[
             "ptrace",
             "process_vm_readv",
             "process_vm_writev",
-            "init_module",
-            "finit_module",
             "delete_module",
             "kexec_load",
-            "kexec_file_load",
             "reboot",
             "settimeofday",
             "clock_settime",
@@ -162,6 +159,8 @@ const CURATED: &[Interest] = &[
         ],
         &[EPERM],
     ),
+    // A signature by no known key is refused in words of its own.
+    only(&["init_module", "finit_module", "kexec_file_load"], &[EPERM, ENOKEY, EKEYREJECTED]),
     only(&["landlock_restrict_self"], &[E2BIG, EPERM]),
     // Descriptors.
     only(
@@ -197,7 +196,11 @@ const CURATED: &[Interest] = &[
     only(&["fanotify_init"], &[EMFILE, ENFILE, ENOMEM, EPERM]),
     // Keys, programs, events. EPERM of keyctl and io_uring_setup is how seccomp profiles say "use
     // something else", and libraries do.
-    only(&["keyctl", "add_key", "request_key"], &[EDQUOT, ENOMEM]),
+    // ENOKEY is how programs ask whether there is a key.
+    only(
+        &["keyctl", "add_key", "request_key"],
+        &[EDQUOT, ENOMEM, EKEYEXPIRED, EKEYREVOKED, EKEYREJECTED, EACCES],
+    ),
     only(&["bpf"], &[EPERM, ENOMEM, ENOTSUPP]),
     only(&["perf_event_open"], &[EACCES, EPERM, EMFILE, ENFILE, ENOSPC, ENOMEM]),
     only(&["io_setup"], &[EAGAIN, ENOMEM]),
@@ -205,25 +208,29 @@ const CURATED: &[Interest] = &[
     // System V and POSIX interprocess communication; EINVAL is a size past shmmax or semmsl.
     only(&["semget", "shmget"], &[ENOSPC, ENOMEM, EINVAL]),
     only(&["msgget", "shmat", "ipc"], &[ENOSPC, ENOMEM]),
-    only(&["msgsnd"], &[EINVAL, ENOMEM]),
-    only(&["semop", "semtimedop"], &[E2BIG, ENOMEM]),
+    only(&["msgsnd"], &[EINVAL, ENOMEM, EIDRM]),
+    only(&["msgrcv"], &[E2BIG, EIDRM]),
+    only(&["semop", "semtimedop"], &[E2BIG, ENOMEM, EIDRM]),
+    only(&["mq_timedreceive"], &[EMSGSIZE]),
     only(&["rt_sigqueueinfo", "rt_tgsigqueueinfo", "tgkill", "tkill", "pidfd_send_signal"], &[EAGAIN]),
     // EBUSY: deadline tasks have all the time that may be promised.
     only(&["setpriority", "sched_setscheduler", "sched_setattr", "sched_setparam"], &[EPERM, EACCES, EBUSY]),
     only(&["syslog"], &[EPERM]),
     only(&["mq_open"], &[EMFILE, ENFILE, ENOSPC, ENOMEM, EINVAL]),
     // Memory. brk(2) never fails with an errno: it returns the old break.
-    only(&["mmap", "mmap2"], &[ENOMEM, EAGAIN, EPERM, ENFILE, EOVERFLOW]),
+    // EACCES is rare: a program that asks for executable memory where it may have none does so once.
+    only(&["mmap", "mmap2"], &[ENOMEM, EAGAIN, EPERM, EACCES, ENODEV, ENFILE, EOVERFLOW]),
+    only(&["pkey_mprotect"], &[ENOMEM, EACCES]),
     only(&["mprotect", "mremap", "mlock", "mlock2", "mlockall"], &[ENOMEM, EAGAIN, EPERM, EACCES]),
     // Sockets: never EINPROGRESS, EINTR, nor a peer that does not answer. Programs ask for IPv6 by making such a
     // socket, and for a route by connecting one (ENETUNREACH), so those are not watched on the whole machine.
     // EAGAIN is daily bread of those that poll, also where a local socket's queue is full.
     only(&["socket", "socketcall"], &[EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM, EACCES, EPROTONOSUPPORT]),
-    only(&["bind"], &[EADDRINUSE, EADDRNOTAVAIL, EACCES, EPERM, ENOBUFS, ENOMEM, ENODEV]),
+    only(&["bind"], &[EADDRINUSE, EINVAL, EADDRNOTAVAIL, EACCES, EPERM, ENOBUFS, ENOMEM, ENODEV]),
     only(&["listen"], &[EADDRINUSE]),
     // Of netlink: messages were lost.
     only(&["recvmsg", "recvfrom"], &[ENOBUFS]),
-    only(&["connect"], &[EADDRNOTAVAIL, EPERM, ENOBUFS, ENOMEM, EACCES]),
+    only(&["connect"], &[EADDRNOTAVAIL, EINVAL, EPERM, ENOBUFS, ENOMEM, EACCES]),
     only(&["sendto", "sendmsg", "sendmmsg"], &[ENOBUFS, ENOMEM, EPERM, EMSGSIZE, ETOOMANYREFS, EACCES]),
 ];
 

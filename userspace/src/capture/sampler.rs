@@ -3,6 +3,7 @@
 
 mod arguments;
 mod bpf_map;
+mod bpf_program;
 mod caller;
 mod cgroup;
 mod cpuset;
@@ -14,9 +15,11 @@ pub(super) mod frozen;
 pub(super) mod hierarchies;
 mod huge_pages;
 mod identity;
+mod ipc;
 mod kernel_values;
 mod links;
 mod locks;
+mod mapping;
 mod memory_cgroups;
 mod mounting;
 mod mounts;
@@ -75,6 +78,7 @@ const SAMPLERS: &[fn(&Look<'_>, &mut Failure, &mut Sampled)] = &[
     cgroup::look,
     arguments::look,
     bpf_map::look,
+    bpf_program::look,
     identity::look,
     denials::look,
     path_object::look,
@@ -82,6 +86,8 @@ const SAMPLERS: &[fn(&Look<'_>, &mut Failure, &mut Sampled)] = &[
     switches::look,
     session::look,
     target::look,
+    mapping::look,
+    ipc::look,
     links::look,
     locks::look,
     kernel_values::look,

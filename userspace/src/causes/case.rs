@@ -4,6 +4,7 @@ pub(super) mod ceiling;
 pub(super) mod cgroups;
 pub(super) mod claim;
 pub(super) mod ids;
+pub(super) mod landlock;
 pub(super) mod modes;
 pub(super) mod net;
 #[cfg(test)]

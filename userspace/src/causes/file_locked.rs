@@ -1,4 +1,4 @@
-//! Another process holds a lock on the file.
+//! Another process holds a lock on the file, or has it open against a lease.
 
 use super::case::claim::{self, cite_state, look, step};
 use super::case::switch::FILTER;
@@ -28,6 +28,19 @@ const HOLDER: &str = "lock holder";
 /// F_SETLK, F_OFD_SETLK (linux/fcntl.h).
 const SET: &[u64] = &[6, 37];
 
+/// F_SETLEASE with F_RDLCK, and through what its answer comes.
+const SETLEASE: u64 = 1024;
+const READ_LEASE: u64 = 0;
+const LEASES: &[&str] = &[
+    "generic_setlease",
+    "kernel_setlease",
+    "vfs_setlease",
+    "do_fcntl_add_lease",
+    "fcntl_setlease",
+    "do_fcntl",
+];
+const OPEN: &str = "file open by";
+
 pub(super) static CAUSE: Cause = Cause {
     slug: "file-locked",
     title: "another process holds a lock on the file",
@@ -41,7 +54,10 @@ folder. EDEADLK, \"Resource deadlock avoided\", is a circle of processes that wa
 
 It surprises because nothing ran out, and because the holder mostly is in another container, whose processes one does not see. A \
 lock of flock(2) belongs to the open file, so that a child which inherited it keeps it when its parent is gone. Removing the lock's \
-file only makes a second one: it does not free the first.",
+file only makes a second one: it does not free the first.
+
+fcntl(2) with F_SETLEASE says EAGAIN where the file is open in a way that the lease is against: one for reading wants nobody to have it \
+open for writing, one for writing wants nobody else at all (Samba with kernel oplocks, NFS delegations).",
     shows_as: &[("flock", "EAGAIN"), ("fcntl", "EAGAIN"), ("fcntl", "EACCES"), ("fcntl", "EDEADLK")],
     deciders: DECIDERS,
     reads: &[],
@@ -51,7 +67,7 @@ file only makes a second one: it does not free the first.",
     fault: Fault::Action {
         about: "locks a file in a temporary folder, and asks for the lock once more by another descriptor",
         risk: "none",
-        variants: &["flock", "record"],
+        variants: &["flock", "record", "lease"],
     },
     see: &[
         "flock(2), EWOULDBLOCK; fcntl(2), F_SETLK, F_OFD_SETLK; proc_locks(5)",
@@ -71,8 +87,26 @@ fn circle(case: &Case<'_>) -> Option<Proof> {
     Some(weighed.proof(case, DECIDERS, sentence, knob))
 }
 
+/// F_SETLEASE: generic_add_lease() finds the file open elsewhere, or a lease of somebody else's.
+fn lease(case: &Case<'_>) -> Option<Proof> {
+    case.denied(&["fcntl", "fcntl64"], Errno::EAGAIN)?;
+    let number = |name: &str| case.failure().number_arg(name);
+    if number("op") != Some(SETLEASE) {
+        return None;
+    }
+    let others = if number("arg") == Some(READ_LEASE) { "for writing" } else { "besides" };
+    let weighed = claim::weigh(case, &["check_conflicting_open", "generic_add_lease"], LEASES, Some(true))?;
+    let who = &case.failure().task.comm;
+    let open = case.state(OPEN);
+    let path = open.map_or_else(|| "the file".to_string(), |s| s.of.clone());
+    let by = open.map_or_else(String::new, |s| format!(" (it is open in {})", s.value));
+    let sentence = format!("{who} asked for a lease on {path}, which is open {others}{by}.");
+    let knob = Knob { kind: KnobKind::File, name: path.clone(), path };
+    Some(weighed.proof(case, DECIDERS, sentence, knob).because(cite_state(case, OPEN)))
+}
+
 fn explain(case: &Case<'_>) -> Option<Proof> {
-    if let Some(proof) = circle(case) {
+    if let Some(proof) = circle(case).or_else(|| lease(case)) {
         return Some(proof);
     }
     let (call, _) = case.failure().syscall()?;
@@ -155,9 +189,18 @@ mod tests {
     }
 
     #[test]
+    fn a_lease_is_against_who_has_the_file_open() {
+        let mut i = asked("fcntl", Errno::EAGAIN, SETLEASE);
+        i.facts.push(state(OPEN, "/srv/share/a.doc", "smbd (pid 7)"));
+        let f = judge_with(&CAUSE, &i).unwrap();
+        assert_eq!((f.confidence, f.knob.path.as_str()), (Confidence::Proven, "/srv/share/a.doc"));
+        assert!(f.sentence.contains("smbd (pid 7)"), "{}", f.sentence);
+        assert!(judge_with(&CAUSE, &asked("fcntl", Errno::EINVAL, SETLEASE)).is_none());
+    }
+
+    #[test]
     fn other_operations_and_errnos_are_not_claimed() {
         assert!(judge_with(&CAUSE, &asked("fcntl", Errno::EAGAIN, 37)).is_some());
-        assert!(judge_with(&CAUSE, &asked("fcntl", Errno::EAGAIN, 1024)).is_none(), "F_SETLEASE");
         assert!(judge_with(&CAUSE, &asked("fcntl", Errno::EINVAL, 6)).is_none());
         assert!(judge_with(&CAUSE, &asked("read", Errno::EAGAIN, 6)).is_none());
     }

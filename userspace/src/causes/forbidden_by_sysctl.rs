@@ -12,13 +12,15 @@ Some calls are switched off for everybody, by hardening guides or distributions,
 privilege were missing: kernel.modules_disabled (no module is loaded until the next boot), kernel.kexec_load_disabled, \
 dev.tty.legacy_tiocsti, fs.leases-enable and fs.dir-notify-enable (EINVAL from fcntl(2)), vm.hugetlb_shm_group (EPERM from \
 shmget(2) with SHM_HUGETLB). The switches belong to the host; a container sees them, and \
-cannot turn them.",
+cannot turn them. net.mptcp.enabled (ENOPROTOOPT, \"Protocol not available\", from socket(2) with IPPROTO_MPTCP) is the network \
+namespace's.",
     shows_as: &[
         ("finit_module", "EPERM"),
         ("kexec_load", "EPERM"),
         ("ioctl", "EIO"),
         ("fcntl", "EINVAL"),
         ("shmget", "EPERM"),
+        ("socket", "ENOPROTOOPT"),
     ],
     deciders: &["may_init_module", "kexec_load_check", "kexec_load_permitted", "tiocsti"],
     reads: &[],
@@ -55,6 +57,8 @@ const EVERYBODY: &str = "everybody, root included";
 const SETLEASE: u64 = 1024;
 const NOTIFY: u64 = 1026;
 const SHM_HUGETLB: u64 = 0o4000;
+/// linux/in.h.
+const IPPROTO_MPTCP: u64 = 262;
 
 /// `can_do_hugetlb_shm()` (fs/hugetlbfs/inode.c); what RLIMIT_MEMLOCK allows is allowed besides.
 fn no_huge_segments(case: &Case<'_>, group: u64) -> bool {
@@ -104,6 +108,15 @@ const SWITCHES: &[Switch] = &[
         whom: EVERYBODY,
         allows: "1",
     },
+    // mptcp_init_sock() (net/mptcp/protocol.c); of the network namespace.
+    Switch {
+        name: "net.mptcp.enabled",
+        calls: &["socket"],
+        errno: libc::ENOPROTOOPT,
+        forbids: |case, value| value == 0 && case.failure().number_arg("protocol") == Some(IPPROTO_MPTCP),
+        whom: "everybody in this network namespace",
+        allows: "1",
+    },
     Switch {
         name: "vm.hugetlb_shm_group",
         calls: &["shmget"],
@@ -151,6 +164,16 @@ fn remedy(case: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
             undo: format!("sysctl -w {name}={now}"),
         }];
     }
+    if name.starts_with("net.") {
+        let pid = case.failure().task.pid;
+        return vec![Remedy {
+            when: "now".into(),
+            command: format!("nsenter -t {pid} -n sysctl -w {name}={allows}"),
+            effect: "for this network namespace (docker run --sysctl …); or ask for plain TCP, as clients do that fall back"
+                .into(),
+            undo: format!("nsenter -t {pid} -n sysctl -w {name}={now}"),
+        }];
+    }
     vec![Remedy {
         when: "now".into(),
         command: format!("sysctl -w {name}={allows}"),
@@ -173,6 +196,18 @@ mod tests {
         incident.facts.push(state("kernel.modules_disabled", "", "1"));
         let f = judge_with(&CAUSE, &incident).unwrap();
         assert_eq!((f.knob.name.as_str(), f.confidence), ("kernel.modules_disabled", Confidence::Proven));
+    }
+
+    #[test]
+    fn mptcp_switched_off_in_a_network_namespace() {
+        let told = |protocol: u64, value: &str| {
+            let mut i = by_user(incident("socket", Errno(libc::ENOPROTOOPT), vec![]), 0, u64::MAX);
+            set_args(&mut i, &[], &[("domain", 2), ("type", 1), ("protocol", protocol)]);
+            i.facts.push(state("net.mptcp.enabled", "", value));
+            judge_with(&CAUSE, &i).map(|f| f.knob.name)
+        };
+        assert_eq!(told(IPPROTO_MPTCP, "0"), Some("net.mptcp.enabled".into()));
+        assert_eq!((told(IPPROTO_MPTCP, "1"), told(6, "0")), (None, None));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A System V object of that key exists and is smaller than what was asked for.
 
-use super::case::claim::{self, knob, look, step};
+use super::case::claim::{self, cite_state, knob, look, step};
 use super::case::switch::FILTER;
 use super::{Case, Cause, Fault, Proof};
 use crate::limits::ipc::{SEMMSL, SHMMAX};
@@ -16,6 +16,9 @@ const CALLERS: &[&str] = &[
     "__x64_sys_semget",
     "ipc_check_perms",
 ];
+
+/// What the sampler found of it in /proc/sysvipc.
+const OBJECT: &str = "ipc object";
 
 pub(super) static CAUSE: Cause = Cause {
     slug: "ipc-smaller",
@@ -53,27 +56,36 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
     if over == Some(true) {
         return None;
     }
-    let mut weighed = claim::weigh(case, DECIDERS, CALLERS, (over == Some(false)).then_some(true))?;
+    let has = case.value("ipc object size");
+    // It has room, or there is none.
+    if has.is_some_and(|has| has >= asked) || case.state(OBJECT).is_some_and(|s| s.value == "none") {
+        return None;
+    }
+    let known = has.is_some() || over == Some(false);
+    let mut weighed = claim::weigh(case, DECIDERS, CALLERS, known.then_some(true))?;
     // What is left are objects that exist; a limit that was not read is not ruled out.
-    weighed.confidence = weighed.confidence.min(Confidence::Likely);
-    weighed.missing.push("the object of that key: ipcs in its IPC namespace shows it".into());
+    if has.is_none() {
+        weighed.confidence = weighed.confidence.min(Confidence::Likely);
+        weighed.missing.push("the object of that key: ipcs in its IPC namespace shows it".into());
+    }
     let what = if segment { "segment" } else { "set of semaphores" };
-    let size = if segment { format!("{} bytes", spaced(asked)) } else { format!("{asked} semaphores") };
+    let size = |n: u64| if segment { format!("{} bytes", spaced(n)) } else { format!("{n} semaphores") };
+    let less = has.map_or_else(|| "less than".into(), |has| format!("{}, not", size(has)));
     let sentence = format!(
-        "A {what} with the key {:#010x} exists and has less than the {size} that {} asks for.",
+        "A {what} with the key {:#010x} exists and has {less} the {} that {} asks for.",
         key as u32,
+        size(asked),
         case.failure().task.comm
     );
-    Some(weighed.proof(
-        case,
-        DECIDERS,
-        sentence,
-        knob(
-            KnobKind::Other,
-            if segment { "shared memory segment" } else { "semaphore set" },
-            format!("{:#010x}", key as u32),
-        ),
-    ))
+    let kind = if segment { "shared memory segment" } else { "semaphore set" };
+    let object = knob(KnobKind::Other, kind, format!("{:#010x}", key as u32));
+    let proof = weighed.proof(case, DECIDERS, sentence, object).because(cite_state(case, OBJECT));
+    Some(Proof {
+        limit: has,
+        usage: has.map(|_| asked),
+        unit: if segment { "bytes" } else { "semaphores" }.into(),
+        ..proof
+    })
 }
 
 fn remedy(case: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
@@ -102,7 +114,7 @@ fn remedy(case: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::causes::case::testing::{judge_with, over, valued};
+    use crate::causes::case::testing::{judge_with, over, state, valued};
 
     fn judged(key: u64, size: u64, errno: Errno) -> Option<Confidence> {
         let args = [("key", key), ("size", size), ("shmflg", 0o666)];
@@ -116,5 +128,17 @@ mod tests {
         assert_eq!(judged(0x77, 1 << 21, Errno::EINVAL), None);
         assert_eq!(judged(0, 4096, Errno::EINVAL), None, "IPC_PRIVATE");
         assert_eq!(judged(0x77, 4096, Errno::EACCES), None);
+    }
+
+    #[test]
+    fn the_object_itself_proves_it_or_refutes_it() {
+        let seen = |size: &str| {
+            let args = [("key", 0x77), ("size", 8192), ("shmflg", 0o666)];
+            let mut i = valued("shmget", Errno::EINVAL, &args, &[], vec![over(&SHMMAX, 0, 1 << 20, 8192)]);
+            i.facts.push(state("ipc object size", "key 0x00000077", size));
+            judge_with(&CAUSE, &i).map(|f| (f.confidence, f.limit))
+        };
+        assert_eq!(seen("4096"), Some((Confidence::Proven, Some(4096))));
+        assert_eq!(seen("8192"), None);
     }
 }

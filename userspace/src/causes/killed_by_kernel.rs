@@ -18,8 +18,10 @@ kernel/pid_namespace.c kills all others: `docker exec` sessions and helpers die 
 container's main process ends, for whatever reason that was. And a process that has used RLIMIT_CPU seconds of processor
 time gets SIGXCPU at the soft limit and SIGKILL at the hard one (check_process_timers(), kernel/time/posix-cpu-timers.c).
 
+SIGXCPU, \"CPU time limit exceeded\", ends a program that does not handle it with exit code 152 (128 + 24).
+
 It surprises because both look like `kill -9` or an OOM kill, and leave nothing in the kernel's log.",
-    shows_as: &[("killed", "SIGKILL")],
+    shows_as: &[("killed", "SIGKILL"), ("fault", "SIGXCPU")],
     deciders: &[],
     reads: &[],
     // The signal's own record says that the kernel sent it, and its word about OOM victims did not follow.
@@ -30,7 +32,30 @@ It surprises because both look like `kill -9` or an OOM kill, and leave nothing 
     see: &["pid_namespaces(7), The namespace init process", "getrlimit(2), RLIMIT_CPU", "kernel/pid_namespace.c: zap_pid_ns_processes()"],
 };
 
+/// The soft limit: SIGXCPU, which ends a program that does not handle it. check_rlimit() sends it, for RLIMIT_CPU and,
+/// to tasks of a real-time policy that did not sleep for so long, for RLIMIT_RTTIME.
+fn soft_limit(case: &Case<'_>) -> Option<Proof> {
+    let FailureKind::Fault { signal, .. } = &case.failure().kind else { return None };
+    let task = &case.failure().task;
+    (signal == "SIGXCPU").then(|| Proof {
+        confidence: Confidence::Likely,
+        sentence: format!(
+            "{} (pid {}) used the processor time of its soft limit, RLIMIT_CPU, and the kernel ended it by SIGXCPU.",
+            task.comm, task.pid
+        ),
+        knob: knob(KnobKind::Rlimit, "RLIMIT_CPU", format!("/proc/{}/limits", task.pid)),
+        limit: None,
+        usage: None,
+        unit: "seconds".into(),
+        evidence: vec!["signal:signal_generate: the kernel's own SIGXCPU, to the process that ran".into()],
+        missing: vec!["whether it was RLIMIT_RTTIME, which only tasks with a real-time policy can reach".into()],
+    })
+}
+
 fn explain(case: &Case<'_>) -> Option<Proof> {
+    if let Some(proof) = soft_limit(case) {
+        return Some(proof);
+    }
     let FailureKind::Killed { signal, by } = &case.failure().kind else { return None };
     let task = &case.failure().task;
     let (who, pid) = (&task.comm, task.pid);
@@ -149,6 +174,18 @@ mod tests {
         });
         let f = judge_with(&CAUSE, &i).unwrap();
         assert_eq!((f.confidence, f.knob.name.as_str()), (Confidence::Proven, "RLIMIT_CPU"));
+    }
+
+    #[test]
+    fn the_soft_limit_of_processor_time_ends_by_a_signal_of_its_own() {
+        let by = |signal: &str| {
+            let mut i = called("kill", 1, 0);
+            let (code, address) = (String::new(), None);
+            i.failure.kind = FailureKind::Fault { signal: signal.into(), code, address, syscall: None };
+            judge_with(&CAUSE, &i).map(|f| (f.confidence, f.knob.name))
+        };
+        assert_eq!(by("SIGXCPU"), Some((Confidence::Likely, "RLIMIT_CPU".into())));
+        assert_eq!(by("SIGXFSZ"), None);
     }
 
     #[test]

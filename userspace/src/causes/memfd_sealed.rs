@@ -1,7 +1,7 @@
 //! A memory file that was sealed.
 
 use super::case::{
-    remedies,
+    claim, remedies,
     switch::{FILTER, Switch},
 };
 use super::{Case, Cause, Fault, Proof};
@@ -42,8 +42,19 @@ pub(super) static CAUSE: Cause = Cause {
     about: "\
 write(2), ftruncate(2), fallocate(2) or mmap(2) of a memory file (memfd_create(2), shared with graphics, sandboxes, and by runc for its own
 binary) fails with EPERM, \"Operation not permitted\", even for root: somebody has sealed it with fcntl(F_ADD_SEALS). shmem_write_begin(),
-shmem_setattr() and shmem_fallocate() in mm/shmem.c ask for the seals. A seal cannot be taken back; the file can only be copied.",
-    shows_as: &[("write", "EPERM"), ("ftruncate", "EPERM"), ("fallocate", "EPERM"), ("fcntl", "EPERM")],
+shmem_setattr() and shmem_fallocate() in mm/shmem.c ask for the seals. A seal cannot be taken back; the file can only be copied.
+
+Sealing itself fails, too: EPERM where F_SEAL_SEAL forbids more seals, which a file has from its beginning that was made without
+MFD_ALLOW_SEALING, and where the descriptor is not open for writing; EBUSY, \"Device or resource busy\", for F_SEAL_WRITE while
+somebody has the file mapped writable; EINVAL on a file that is in no memory.",
+    shows_as: &[
+        ("write", "EPERM"),
+        ("ftruncate", "EPERM"),
+        ("fallocate", "EPERM"),
+        ("mmap", "EPERM"),
+        ("fcntl", "EPERM"),
+        ("fcntl", "EBUSY"),
+    ],
     deciders: &["shmem_write_begin", "shmem_setattr", "shmem_fallocate", "memfd_add_seals", "memfd_fcntl"],
     reads: &[],
     rivals: &[FILTER],
@@ -52,7 +63,7 @@ shmem_setattr() and shmem_fallocate() in mm/shmem.c ask for the seals. A seal ca
     fault: Fault::Action {
         about: "seals a memory file of its own and writes to it",
         risk: "none: the file ends with its process",
-        variants: &["write", "shrink", "seal"],
+        variants: &["write", "shrink", "seal", "map", "mapped"],
     },
     see: &[
         "memfd_create(2), fcntl(2): F_ADD_SEALS",
@@ -60,7 +71,47 @@ shmem_setattr() and shmem_fallocate() in mm/shmem.c ask for the seals. A seal ca
     ],
 };
 
+/// F_ADD_SEALS with F_SEAL_WRITE: memfd_wait_for_pins() and mapping_deny_writable() say EBUSY.
+fn mapped(case: &Case<'_>) -> Option<Proof> {
+    case.denied(&["fcntl", "fcntl64"], Errno(libc::EBUSY))?;
+    let number = |name: &str| case.failure().number_arg(name);
+    (number("op")? == F_ADD_SEALS && number("arg")? & WRITE != 0).then_some(())?;
+    let weighed =
+        claim::weigh(case, &["memfd_add_seals", "memfd_wait_for_pins"], SWITCH.callers, Some(true))?;
+    let sentence = "The memory file cannot be sealed against writing: somebody has it mapped writable.";
+    let knob = claim::knob(KnobKind::File, "writable mapping", "/proc/<pid>/maps");
+    Some(weighed.proof(case, SWITCH.deciders, sentence.into(), knob))
+}
+
+/// F_ADD_SEALS on a file that would take one: memfd_add_seals() asks before that how it was opened.
+fn unwritable(case: &Case<'_>) -> Option<Proof> {
+    let weighed = claim::weigh(case, SWITCH.deciders, SWITCH.callers, Some(true))?;
+    let sentence = "The memory file can be sealed only through a descriptor that is open for writing.";
+    let knob = claim::knob(KnobKind::File, "O_RDWR", "/proc/<pid>/fdinfo/<fd>");
+    Some(weighed.proof(case, SWITCH.deciders, sentence.into(), knob))
+}
+
+/// A shared mapping that could be written to.
+fn shared(case: &Case<'_>) -> Option<Proof> {
+    case.denied(&["mmap", "mmap2"], Errno::EPERM)?;
+    let number = |name: &str| case.failure().number_arg(name);
+    let writes = number("prot")? & libc::PROT_WRITE as u64 != 0
+        && number("flags")? & libc::MAP_TYPE as u64 != libc::MAP_PRIVATE as u64;
+    let seals = case.value("file seals").filter(|seals| seals & WRITE != 0 && writes)?;
+    let weighed = claim::weigh(case, &["shmem_mmap", "memfd_check_seals_mmap"], MAPPERS, Some(true))?;
+    let sentence = "The memory file is sealed against writing: it cannot be mapped writable and shared.";
+    let knob = claim::knob(KnobKind::File, "F_GET_SEALS", "/proc/<pid>/fd/<fd>");
+    let proof = weighed.proof(case, SWITCH.deciders, sentence.into(), knob);
+    Some(proof.because([format!("its seals are {seals:#x} (fcntl F_GET_SEALS, read again)")]))
+}
+
+const MAPPERS: &[&str] =
+    &["do_mmap", "mmap_region", "__mmap_region", "vm_mmap_pgoff", "ksys_mmap_pgoff", "__x64_sys_mmap"];
+
 fn explain(case: &Case<'_>) -> Option<Proof> {
+    if let Some(proof) = mapped(case).or_else(|| shared(case)) {
+        return Some(proof);
+    }
     let call =
         case.denied(&["write", "pwrite64", "writev", "ftruncate", "fallocate", "fcntl"], Errno::EPERM)?;
     let memory_file = case.failure().file().map(|file| file.name.starts_with("memfd:"));
@@ -76,13 +127,18 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
     };
     let seals = case.value("file seals");
     if seals.is_some_and(|s| s & forbidding == 0) {
-        return None;
+        return if call == "fcntl" { unwritable(case) } else { None };
     }
     let elsewhere = case.decided_elsewhere(SWITCH.deciders).filter(|f| !SWITCH.callers.contains(f));
     let sure = seals.is_some() && elsewhere.is_none();
     Some(Proof {
         confidence: if sure { Confidence::Proven } else { Confidence::Likely },
-        sentence: "The memory file is sealed: nobody may change it that way any more, not even root.".into(),
+        sentence: if call == "fcntl" {
+            "The memory file takes no more seals: F_SEAL_SEAL was set, or it was made without MFD_ALLOW_SEALING."
+        } else {
+            "The memory file is sealed: nobody may change it that way any more, not even root."
+        }
+        .into(),
         knob: Knob { kind: KnobKind::File, name: "F_ADD_SEALS".into(), path: "/proc/<pid>/fd/<fd>".into() },
         limit: None,
         usage: None,
@@ -92,7 +148,24 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
     })
 }
 
-fn remedy(_: &Case<'_>, _: &Proof) -> Vec<Remedy> {
+fn remedy(case: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
+    if proof.knob.name == "writable mapping" {
+        return vec![
+            claim::look(
+                format!(
+                    "grep -l 'rw-s.*memfd:' /proc/[0-9]*/maps; grep memfd: /proc/{}/maps",
+                    case.failure().task.pid
+                ),
+                "who has it mapped: mostly the caller itself",
+            ),
+            claim::step(
+                "for good",
+                "munmap(2) it first, or seal with F_SEAL_FUTURE_WRITE (since 5.1)",
+                "the latter leaves mappings that are there, and forbids new ones and write(2)",
+                "a seal cannot be taken back",
+            ),
+        ];
+    }
     vec![remedies::step(
         "for good",
         "copy it into a new memory file, or do not seal it with that seal",
@@ -128,6 +201,35 @@ mod tests {
         assert_eq!(judged("write", "memfd:x", 8), Some(Confidence::Proven));
         assert_eq!(judged("write", "memfd:x", 2), None);
         assert_eq!(judged("ftruncate", "memfd:x", 2), Some(Confidence::Proven));
+    }
+
+    #[test]
+    fn a_descriptor_without_writing_seals_nothing() {
+        let told = |seals: u64| {
+            let args = [("op", F_ADD_SEALS), ("arg", 8)];
+            judge_with(&CAUSE, &valued("fcntl", Errno::EPERM, &args, &[("file seals", seals)], vec![]))
+                .map(|f| f.knob.name)
+        };
+        assert_eq!(told(0), Some("O_RDWR".into()));
+        assert_eq!(told(SEAL), Some("F_ADD_SEALS".into()));
+    }
+
+    #[test]
+    fn mappings_and_seals_exclude_each_other() {
+        let busy = |op: u64, seals: u64| {
+            let i = valued("fcntl", Errno(libc::EBUSY), &[("op", op), ("arg", seals)], &[], vec![]);
+            judge_with(&CAUSE, &i).map(|f| (f.confidence, f.knob.name))
+        };
+        assert_eq!(busy(F_ADD_SEALS, 8), Some((Confidence::Proven, "writable mapping".into())));
+        assert_eq!((busy(F_ADD_SEALS, 2), busy(1031, 8)), (None, None));
+        let map = |prot: i32, flags: i32, seals: u64| {
+            let args = [("prot", prot as u64), ("flags", flags as u64), ("fd", 3)];
+            judge_with(&CAUSE, &valued("mmap", Errno::EPERM, &args, &[("file seals", seals)], vec![]))
+                .map(|f| f.confidence)
+        };
+        assert_eq!(map(libc::PROT_WRITE, libc::MAP_SHARED, 8), Some(Confidence::Proven));
+        assert_eq!(map(libc::PROT_WRITE, libc::MAP_PRIVATE, 8), None);
+        assert_eq!(map(libc::PROT_WRITE, libc::MAP_SHARED, 2), None);
     }
 
     #[test]

@@ -29,7 +29,12 @@ const CALLERS: &[&str] = &[
     "__vfs_setxattr",
     "vfs_tmpfile",
     "vfs_fallocate",
+    "vfs_clone_file_range",
+    "ioctl_file_clone",
+    "do_vfs_ioctl",
 ];
+/// FICLONE, FICLONERANGE (linux/fs.h).
+const CLONES: &[u64] = &[0x4004_9409, 0x4020_940d];
 /// Families of attributes that the VFS knows.
 const FAMILIES: &[&str] = &["user.", "trusted.", "security.", "system."];
 
@@ -38,16 +43,17 @@ pub(super) static CAUSE: Cause = Cause {
     title: "this file system cannot do that",
     about: "\
 EOPNOTSUPP, \"Operation not supported\", from setxattr(2) (user.* on a tmpfs before 6.6, trusted.* and ACLs on NFS or FUSE), from open(2) with O_TMPFILE (overlay before 6.1, NFS,
-FUSE before 6.2) or from fallocate(2); and EINVAL from open(2) with O_DIRECT on a tmpfs before 6.6 and some FUSE. Images with file capabilities cannot be unpacked on such
+FUSE before 6.2), from fallocate(2), or from ioctl(2) with FICLONE (cp --reflink=always: xfs and btrfs share blocks, ext4 and tmpfs do not);
+and EINVAL from open(2) with O_DIRECT on a tmpfs before 6.6 and some FUSE. Images with file capabilities cannot be unpacked on such
 volumes, databases that want O_DIRECT do not start, and nothing in the text points to the file system's type. A right or a
 limit is not involved.",
-    shows_as: &[("setxattr", "EOPNOTSUPP"), ("lsetxattr", "EOPNOTSUPP"), ("openat", "EOPNOTSUPP"), ("fallocate", "EOPNOTSUPP"), ("openat", "EINVAL")],
+    shows_as: &[("setxattr", "EOPNOTSUPP"), ("lsetxattr", "EOPNOTSUPP"), ("openat", "EOPNOTSUPP"), ("fallocate", "EOPNOTSUPP"), ("openat", "EINVAL"), ("ioctl", "EOPNOTSUPP")],
     deciders: DECIDERS,
     reads: &[],
     rivals: &[],
     explain,
     remedy,
-    fault: Fault::Action { about: "sets an attribute on a file of proc", risk: "none: nothing is changed", variants: &["xattr"] },
+    fault: Fault::Action { about: "sets an attribute on a file of proc, or shares blocks of a tmpfs", risk: "none: nothing is changed", variants: &["xattr", "clone"] },
     see: &["xattr(7), open(2): O_TMPFILE, O_DIRECT; fallocate(2)", "fs/xattr.c: xattr_resolve_name(); fs/namei.c: vfs_tmpfile(); fs/open.c: do_dentry_open()"],
 };
 
@@ -64,6 +70,9 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
         }
         _ if opens && errno == Errno::EINVAL && flags & libc::O_DIRECT as u64 != 0 => "direct I/O (O_DIRECT)",
         ("fallocate", EOPNOTSUPP) => "this way to allocate or free blocks (fallocate)",
+        ("ioctl", EOPNOTSUPP) if CLONES.contains(&case.failure().number_arg("op")?) => {
+            "blocks that two files share (FICLONE, cp --reflink)"
+        }
         _ => return None,
     };
     let place: Option<&Place> = case.places().next();
@@ -132,5 +141,18 @@ mod tests {
         assert!(judge_with(&CAUSE, &i).is_some());
         set_args(&mut i, &[("pathname", "/x")], &[("flags", 0)]);
         assert_eq!(judge_with(&CAUSE, &i), None);
+    }
+
+    #[test]
+    fn blocks_are_shared_by_some_types_only() {
+        let told = |op: u64| {
+            let mut i = incident("ioctl", EOPNOTSUPP, vec![]);
+            set_args(&mut i, &[], &[("fd", 4), ("op", op), ("argp", 3)]);
+            i.facts.push(Fact::Place(place("fd", "/x", "rw")));
+            judge_with(&CAUSE, &i)
+                .map(|f| (f.confidence, f.sentence.starts_with("tmpfs does not have blocks")))
+        };
+        assert_eq!(told(CLONES[0]), Some((Confidence::Proven, true)));
+        assert_eq!(told(0x5401), None);
     }
 }

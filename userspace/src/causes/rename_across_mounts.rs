@@ -1,11 +1,14 @@
 //! A file cannot be renamed or linked from one mount to another.
 
+use super::case::landlock;
 use super::case::signs::{Claim, fix, knob, lies};
 use super::{Case, Cause, Fault, Proof};
 use crate::model::{Errno, KnobKind, Place, PlaceKind, Remedy};
 
 const EXDEV: Errno = Errno(libc::EXDEV);
-const CALLS: &[&str] = &["rename", "renameat", "renameat2", "link", "linkat", "copy_file_range"];
+const CALLS: &[&str] = &["rename", "renameat", "renameat2", "link", "linkat", "copy_file_range", "ioctl"];
+/// linux/fs.h.
+const FICLONE: u64 = 0x4004_9409;
 const DECIDERS: &[&str] = &[];
 const CALLERS: &[&str] = &[
     "do_renameat2",
@@ -34,8 +37,9 @@ rename(2) and link(2) fail with EXDEV, \"Invalid cross-device link\", between tw
 subPaths of one Kubernetes volume. mv(1) copies then; programs that rename for atomicity do not. On the same mount there are two
 more reasons. On an overlay a folder that comes from a lower layer cannot be renamed unless redirect_dir is on: `mv` in a
 Dockerfile and package managers that move folders meet it. And a folder with its own quota project (docker's storage-opt
-size, XFS or ext4 project quotas) takes no file of another project.",
-    shows_as: &[("rename", "EXDEV"), ("renameat2", "EXDEV"), ("link", "EXDEV"), ("linkat", "EXDEV"), ("copy_file_range", "EXDEV")],
+size, XFS or ext4 project quotas) takes no file of another project. A Landlock domain of the process says the same, see
+security-module.",
+    shows_as: &[("rename", "EXDEV"), ("renameat2", "EXDEV"), ("link", "EXDEV"), ("linkat", "EXDEV"), ("copy_file_range", "EXDEV"), ("ioctl", "EXDEV")],
     deciders: DECIDERS,
     reads: &[],
     rivals: &[],
@@ -50,18 +54,49 @@ fn mount(place: &Place) -> Option<(&str, &str)> {
     place.mount.as_ref().map(|m| (m.point.as_str(), m.device.as_str()))
 }
 
+/// Two folders of one mount: what remains, as far as nothing refutes it.
+fn within(case: &Case<'_>, call: &str, to: &str, one_project: bool) -> String {
+    let domain = match landlock::domain(case) {
+        Some(false) => "",
+        _ => ", or a Landlock domain of the process does not allow it (LANDLOCK_ACCESS_FS_REFER)",
+    };
+    match one_project {
+        true => format!(
+            "Both lie on one mount and in one quota project: its file system cannot do {call} there{domain}."
+        ),
+        false => format!(
+            "The folder of {to} belongs to another quota project, or the file system cannot link there{domain}."
+        ),
+    }
+}
+
 fn explain(case: &Case<'_>) -> Option<Proof> {
     let call = case.denied(CALLS, EXDEV)?;
+    // Within one mount, by a process that has confined itself.
+    if landlock::moved(case).is_some() {
+        return None;
+    }
+    let clone = call == "ioctl";
+    if clone && case.failure().number_arg("op") != Some(FICLONE) {
+        return None;
+    }
     let (old, new) = match call {
+        "ioctl" => (case.place("argp"), case.place("fd")),
         "copy_file_range" => (case.place("fd_in"), case.place("fd_out")),
         _ => (case.place("oldpath"), case.place("newpath")),
     };
     let pair = old.and_then(mount).zip(new.and_then(mount));
-    let apart = pair.map(|(o, n)| o != n);
+    // Blocks are shared within a file system, through whatever mounts (`vfs_clone_file_range()`; one mount before 5.19).
+    let apart = pair.map(|(o, n)| if clone { o.1 != n.1 } else { o != n });
+    if clone && apart == Some(false) {
+        return None;
+    }
+    let call = if clone { "FICLONE (cp --reflink)" } else { call };
     let (path, to) =
         (old.map_or("the file", |p| p.path.as_str()), new.map_or("its new place", |p| p.path.as_str()));
     let fstype = old.and_then(|p| p.fstype()).unwrap_or_default();
-    let projects = old.and_then(|p| p.project).zip(new.and_then(|p| p.project)).filter(|(a, b)| a != b);
+    let both = old.and_then(|p| p.project).zip(new.and_then(|p| p.project));
+    let (one_project, projects) = (both.is_some_and(|(a, b)| a == b), both.filter(|(a, b)| a != b));
     let (state, sentence, name) = match apart {
         Some(true) if pair.is_some_and(|(o, n)| o.1 == n.1) => (
             Some(true),
@@ -97,13 +132,7 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
         Some(false) if fstype == "overlay" => {
             (None, format!("The overlay cannot do {call} for {path}."), "redirect_dir")
         }
-        Some(false) => (
-            None,
-            format!(
-                "The folder of {to} belongs to another quota project, or the file system cannot link there."
-            ),
-            "project quota",
-        ),
+        Some(false) => (None, within(case, call, to, one_project), "project quota"),
         None => (None, format!("{path} and {to} lie on different mounts."), "mount"),
     };
     let evidence = [old, new].into_iter().flatten().map(lies).collect();
@@ -151,7 +180,7 @@ fn remedy(case: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::causes::case::testing::{incident, judge_with, place};
+    use crate::causes::case::testing::{incident, judge_with, place, valued};
     use crate::model::{Confidence, Fact};
 
     fn finding(old: (&str, &str), new: (&str, &str), fstype: &str) -> Option<(Confidence, String)> {
@@ -177,5 +206,31 @@ mod tests {
             finding(("/a", "8:1"), ("/a", "8:1"), "xfs"),
             Some((Confidence::Possible, "project quota".into()))
         );
+    }
+
+    #[test]
+    fn blocks_are_shared_within_one_file_system() {
+        let told = |op: u64, devices: [&str; 2]| {
+            let mut i = valued("ioctl", EXDEV, &[("op", op)], &[], vec![]);
+            for (role, device) in ["argp", "fd"].into_iter().zip(devices) {
+                let mut p = place(role, "/x", "rw");
+                p.mount.as_mut().unwrap().device = device.into();
+                i.facts.push(Fact::Place(p));
+            }
+            judge_with(&CAUSE, &i).map(|f| f.confidence)
+        };
+        assert_eq!(told(FICLONE, ["8:1", "0:9"]), Some(Confidence::Proven));
+        assert_eq!(told(0x5401, ["8:1", "0:9"]), None);
+    }
+
+    #[test]
+    fn a_landlock_domain_is_a_suspect_within_one_mount_unless_there_is_none() {
+        let told = |domain: Option<u64>| {
+            let values: Vec<(&str, u64)> = domain.map(|d| ("in a Landlock domain", d)).into_iter().collect();
+            let mut i = valued("rename", EXDEV, &[], &values, vec![]);
+            i.facts.extend([place("oldpath", "/d", "rw"), place("newpath", "/d", "rw")].map(Fact::Place));
+            judge_with(&CAUSE, &i).map(|f| f.sentence.contains("Landlock"))
+        };
+        assert_eq!((told(None), told(Some(0))), (Some(true), Some(false)));
     }
 }

@@ -1,5 +1,6 @@
 //! A security module said no: AppArmor, SELinux, Landlock, a BPF program.
 
+use super::case::landlock;
 use super::case::modes::path;
 use super::case::rights::{cite, identity, module_stands};
 use super::{Case, Cause, Fault, Proof};
@@ -12,9 +13,18 @@ pub(super) static CAUSE: Cause = Cause {
 EACCES or EPERM although mode, capabilities and mount allow it: after all of these the kernel asks the security modules. \
 Engines confine containers by AppArmor (docker-default denies mount, writes below /proc/sys and /sys, and ptrace of other \
 profiles) or by SELinux (container_t may touch only files labelled container_file_t: a bind mount without :z or :Z is \
-refused). A process may confine itself and its children by Landlock, which has no label and no log before 6.15. The \
-denial is in the kernel's log, if anywhere: apparmor=\"DENIED\", avc: denied.",
+refused). The denial is in the kernel's log, if anywhere: apparmor=\"DENIED\", avc: denied.
+
+A process may also confine itself and its children by Landlock (sandboxed decoders and daemons, Firefox, pacman, \
+Suricata, systemd's LandlockRestrict…), which has no label, no file in /proc, and no log before 6.15: root is not exempt, and \
+nothing on the file shows it. Opening, starting or changing a file outside of what its domain allows is EACCES; rename(2) and \
+link(2) from one folder to another are EXDEV, \"Invalid cross-device link\", on one and the same mount, where the domain does \
+not allow it for both (LANDLOCK_ACCESS_FS_REFER; kernels before 5.19 never do); and whoever is in a domain about files may not \
+mount at all (EPERM).",
     shows_as: &[
+        ("rename", "EXDEV"),
+        ("renameat2", "EXDEV"),
+        ("linkat", "EXDEV"),
         ("openat", "EACCES"),
         ("mount", "EACCES"),
         ("execve", "EACCES"),
@@ -40,6 +50,9 @@ denial is in the kernel's log, if anywhere: apparmor=\"DENIED\", avc: denied.",
         "hook_socket_connect",
         "hook_socket_bind",
         "current_check_access_path",
+        "current_check_refer_path",
+        "hook_path_link",
+        "hook_sb_mount",
         "bpf_lsm_file_open",
         "tomoyo_file_open",
         "smack_inode_permission",
@@ -49,9 +62,9 @@ denial is in the kernel's log, if anywhere: apparmor=\"DENIED\", avc: denied.",
     explain,
     remedy,
     fault: Fault::Action {
-        about: "opens a file that a Landlock domain of its own does not allow",
+        about: "opens a file that a Landlock domain of its own does not allow, or renames one into another folder",
         risk: "none: the domain ends with the child",
-        variants: &["landlock"],
+        variants: &["landlock", "rename"],
     },
     see: &[
         "https://docs.kernel.org/admin-guide/LSM/index.html",
@@ -71,6 +84,7 @@ const MODULES: &[(&str, &str)] = &[
     ("tomoyo_", "TOMOYO"),
     ("hook_", "Landlock"),
     ("current_check_access_", "Landlock"),
+    ("current_check_refer_", "Landlock"),
     ("bpf_lsm_", "a BPF program"),
     ("loadpin_", "LoadPin"),
     ("ima_", "IMA"),
@@ -93,39 +107,49 @@ fn seen(case: &Case<'_>, errno: Errno) -> Option<(String, &'static str)> {
 
 fn explain(case: &Case<'_>) -> Option<Proof> {
     let (name, errno) = case.failure().syscall()?;
-    if ![Errno::EACCES, Errno::EPERM].contains(&errno) {
+    let moved = errno == Errno(libc::EXDEV) && landlock::MOVES.contains(&name);
+    if !moved && ![Errno::EACCES, Errno::EPERM].contains(&errno) {
         return None;
     }
     let label = identity(case).map(|who| who.label.as_str()).filter(|label| !label.is_empty());
     let denial = case.state("security denial");
     let verdict = seen(case, errno);
+    if verdict.is_none() && denial.is_none() {
+        return landlock::judge(case).or_else(|| by_label(case, label?));
+    }
     let module = verdict.as_ref().map(|(_, module)| *module);
-    let module =
-        module.or_else(|| denial.map(|d| if d.value.contains("apparmor") { "AppArmor" } else { "SELinux" }));
-    let mut missing = Vec::new();
-    let confidence = match (&verdict, denial) {
-        (Some(_), _) | (_, Some(_)) => Confidence::Proven,
-        // Confined by a rule set that enforces; whether it was asked, and said no, was not seen.
-        (None, None) => {
-            label.filter(|label| label.contains("(enforce)") || label.contains(':'))?;
-            missing.push(
-                "the module's own verdict: its line in the kernel's log, or its function's return value"
-                    .into(),
-            );
-            Confidence::Possible
-        }
-    };
-    let module =
-        module.unwrap_or(if label.is_some_and(|l| l.contains(':')) { "SELinux" } else { "AppArmor" });
-    let object = path(case);
-    let as_what = label.map_or_else(String::new, |label| format!(" (it is confined as {label:?})"));
-    let mut evidence = cite(case);
-    evidence.extend(verdict.map(|(function, _)| format!("{function}() refused it")));
+    let by_log = |value: &str| if value.contains("apparmor") { "AppArmor" } else { "SELinux" };
+    let module = module.or_else(|| Some(by_log(&denial?.value)))?;
+    let mut evidence: Vec<String> =
+        verdict.map(|(function, _)| format!("{function}() refused it")).into_iter().collect();
     evidence.extend(denial.map(|d| format!("kernel log: {}", d.value)));
-    evidence.extend(module_stands(case));
-    Some(Proof {
+    Some(proof(case, Confidence::Proven, module, label).because(evidence).because(module_stands(case)))
+}
+
+/// Confined by a rule set that enforces; whether it was asked, and said no, was not seen.
+fn by_label(case: &Case<'_>, label: &str) -> Option<Proof> {
+    let (_, errno) = case.failure().syscall()?;
+    if errno == Errno(libc::EXDEV) || !(label.contains("(enforce)") || label.contains(':')) {
+        return None;
+    }
+    let module = if label.contains(':') { "SELinux" } else { "AppArmor" };
+    let mut proof = proof(case, Confidence::Possible, module, Some(label)).because(module_stands(case));
+    proof.missing.push(
+        "the module's own verdict: its line in the kernel's log, or its function's return value".into(),
+    );
+    Some(proof)
+}
+
+fn proof(case: &Case<'_>, confidence: Confidence, module: &str, label: Option<&str>) -> Proof {
+    let name = case.failure().syscall().map_or("the call", |(name, _)| name);
+    let as_what = label.map_or_else(String::new, |label| format!(" (it is confined as {label:?})"));
+    Proof {
         confidence,
-        sentence: format!("{module} refused {name} of {object} to {}{as_what}.", case.failure().task.comm),
+        sentence: format!(
+            "{module} refused {name} of {} to {}{as_what}.",
+            path(case),
+            case.failure().task.comm
+        ),
         knob: Knob {
             kind: KnobKind::Lsm,
             name: module.to_lowercase(),
@@ -134,9 +158,9 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
         limit: None,
         usage: None,
         unit: String::new(),
-        evidence,
-        missing,
-    })
+        evidence: cite(case),
+        missing: vec![],
+    }
 }
 
 fn remedy(_: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
@@ -151,8 +175,10 @@ fn remedy(_: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
             "relabels the host's files as container_file_t: never do it to /home or /etc; ausearch -m avc shows the denial",
         ),
         "landlock" => (
-            "let the program that restricts itself allow the path (landlock_add_rule)",
-            "a domain cannot be widened from outside",
+            "let the program that restricts itself allow it (landlock_add_rule: the path, and LANDLOCK_ACCESS_FS_REFER to move \
+             files), or switch its sandbox off",
+            "a domain cannot be widened from outside, nor seen: its program's documentation says what it allows; since 6.15 \
+             the kernel's audit log has lines with domain= and blockers=",
         ),
         _ => ("look into the module's own policy and log", "it refused, and no capability overrules it"),
     };
@@ -167,7 +193,7 @@ fn remedy(_: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::causes::case::testing::{by_user, file, judge_with, state, with_object};
+    use crate::causes::case::testing::{by_user, file, judge_with, state, valued, with_object};
     use crate::model::{Fact, Path, Returned};
 
     #[test]
@@ -184,6 +210,23 @@ mod tests {
         ));
         let f = judge_with(&CAUSE, &incident).unwrap();
         assert_eq!((f.knob.name.as_str(), f.confidence), ("apparmor", Confidence::Proven));
+    }
+
+    /// In a Landlock domain, or not, as the probe saw it.
+    fn landlocked(call: &str, errno: i32, is: u64, mode: u32) -> Option<Confidence> {
+        let mut i = by_user(with_object(call, Errno(errno), file("/x", mode)), 0, u64::MAX);
+        i.failure.readings =
+            valued(call, Errno(errno), &[], &[("in a Landlock domain", is)], vec![]).failure.readings;
+        judge_with(&CAUSE, &i).map(|f| f.confidence)
+    }
+
+    #[test]
+    fn a_landlock_domain_is_likely_where_the_mode_allows_it() {
+        assert_eq!(landlocked("openat", libc::EACCES, 1, 0o644), Some(Confidence::Likely));
+        assert_eq!(landlocked("openat", libc::EACCES, 0, 0o644), None);
+        assert_eq!(landlocked("mount", libc::EPERM, 1, 0o644), Some(Confidence::Likely));
+        assert_eq!(landlocked("chown", libc::EPERM, 1, 0o644), None, "Landlock has no say in it");
+        assert_eq!(landlocked("openat", libc::EPERM, 1, 0o644), None, "it says EACCES there");
     }
 
     #[test]

@@ -78,6 +78,41 @@ pub(super) fn more_than_there_is(variant: &str) -> anyhow::Result<Provoked> {
     }
 }
 
+/// Of a key or name that is not there, is there, or was taken away.
+pub(super) fn objects(variant: &str) -> anyhow::Result<Provoked> {
+    const KEY: i32 = 0x6469_6168;
+    unshare(CloneFlags::CLONE_NEWIPC).context("cannot make an IPC namespace")?;
+    let queue = |name: &'static std::ffi::CStr, flags: i32| {
+        // SAFETY: a constant name that lives through the call, and no attributes.
+        result(unsafe {
+            libc::syscall(libc::SYS_mq_open, name.as_ptr(), flags, MODE, std::ptr::null::<i64>())
+        })
+    };
+    let make = libc::O_RDWR | libc::O_CREAT;
+    // SAFETY: numbers only; the namespace ends with the process.
+    unsafe {
+        match variant {
+            "exists" => {
+                let flags = MODE | libc::IPC_CREAT | libc::IPC_EXCL;
+                libc::shmget(KEY, 4096, flags);
+                Provoked::by("shmget", move || result(i64::from(libc::shmget(KEY, 4096, flags))))
+            }
+            "removed" => {
+                let segment = libc::shmget(KEY, 4096, MODE | libc::IPC_CREAT);
+                libc::shmctl(segment, libc::IPC_RMID, std::ptr::null_mut());
+                Provoked::by("shmat", move || result(libc::shmat(segment, std::ptr::null(), 0) as i64))
+            }
+            "queue-missing" => Provoked::by("mq_open", move || queue(c"a", libc::O_RDWR)),
+            "queue-exists" => {
+                queue(c"a", make).context("cannot make a message queue")?;
+                Provoked::by("mq_open", move || queue(c"a", make | libc::O_EXCL))
+            }
+            "queue-name" => Provoked::by("mq_open", move || queue(c"a/b", make)),
+            _ => Provoked::by("shmget", || result(i64::from(libc::shmget(KEY, 4096, MODE)))),
+        }
+    }
+}
+
 pub(super) fn segments(variant: &str) -> anyhow::Result<Provoked> {
     match variant {
         "pages" => namespace("kernel/shmall", "2")?,
@@ -188,4 +223,36 @@ pub(super) fn full_queue(variant: &str) -> anyhow::Result<Provoked> {
         }
     }
     Provoked::by("mq_timedsend", send)
+}
+
+/// A queue with a message in it, read into eight bytes.
+pub(super) fn small_buffer(variant: &str) -> anyhow::Result<Provoked> {
+    const ROOM: usize = 8;
+    unshare(CloneFlags::CLONE_NEWIPC).context("cannot make an IPC namespace")?;
+    if variant == "system-v" {
+        // SAFETY: numbers, and a buffer that begins with a type and lives through the call.
+        let queue = unsafe {
+            let queue = libc::msgget(libc::IPC_PRIVATE, MODE);
+            let message = [1_u64; 32];
+            result(i64::from(libc::msgsnd(queue, message.as_ptr().cast(), 100, libc::IPC_NOWAIT)))
+                .context("cannot fill a message queue")?;
+            queue
+        };
+        return Provoked::by("msgrcv", move || {
+            let mut room = [0_u64; 1 + ROOM / 8];
+            // SAFETY: room for a type and the bytes that are asked for.
+            let got = unsafe { libc::msgrcv(queue, room.as_mut_ptr().cast(), ROOM, 0, libc::IPC_NOWAIT) };
+            result(got as i64)
+        });
+    }
+    let queue = open_queue(c"a", 2, 128);
+    result(queue).context("cannot make a message queue")?;
+    Provoked::by("mq_timedreceive", move || {
+        let mut room = [0_u8; ROOM];
+        let (no_priority, no_end) = (std::ptr::null_mut::<u32>(), std::ptr::null::<libc::timespec>());
+        // SAFETY: room for the bytes that are asked for; it is refused before it would wait.
+        result(unsafe {
+            libc::syscall(libc::SYS_mq_timedreceive, queue, room.as_mut_ptr(), ROOM, no_priority, no_end)
+        })
+    })
 }

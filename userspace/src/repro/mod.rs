@@ -16,6 +16,7 @@ mod hierarchy;
 mod hold;
 mod huge_pages;
 mod ipc_limits;
+mod kernel_keys;
 mod local_sockets;
 mod nest_namespaces;
 mod own_limits;
@@ -30,6 +31,7 @@ mod refused_namespaces;
 mod scheduling;
 mod sockets;
 mod touch_mapping;
+mod unfit_sockets;
 mod unfit_targets;
 mod use_up_namespaces;
 mod watch_limits;
@@ -115,6 +117,8 @@ const ACTIONS: &[(&str, Action)] = &[
     ("ping-group-range", own_network::ping),
     ("raw-socket", own_network::without_net_raw),
     ("route-refuses", own_network::meet_route),
+    ("socket-address-unfit", unfit_sockets::unfit_address),
+    ("socket-filter-locked", unfit_sockets::change_locked_filter),
     ("socket-option-capability", own_network::set_guarded_option),
     ("socket-path-exists", local_sockets::bind_twice),
     ("unix-backlog", local_sockets::fill_backlog),
@@ -153,6 +157,7 @@ const ACTIONS: &[(&str, Action)] = &[
     ("namespace-privilege", refused_namespaces::provoke),
     ("pid-chosen", refused_namespaces::provoke),
     ("pidns-dead", refused_namespaces::provoke),
+    ("oom-score-adj", own_limits::oom_score),
     ("perf-event-mlock", own_limits::perf_ring),
     ("pids-max", fill_cgroup::provoke),
     ("profile-missing", forbidden_files::profile),
@@ -190,6 +195,7 @@ const ACTIONS: &[(&str, Action)] = &[
     ("overlay-volatile", refuse_mounts::overlay_volatile),
     ("overlay-work-elsewhere", refuse_mounts::overlay_elsewhere),
     ("file-locked", refuse_files::locked),
+    ("mapping-rights", refuse_files::mapped),
     ("full-device", refuse_files::full_device),
     ("swap-unusable", refuse_files::swap),
     ("path-too-long", refuse_files::too_long),
@@ -205,6 +211,7 @@ const ACTIONS: &[(&str, Action)] = &[
     ("text-busy", programs::busy),
     ("inotify-max-user-instances", watch_limits::instances),
     ("inotify-max-user-watches", watch_limits::watches),
+    ("key-unusable", kernel_keys::unusable),
     ("kernel-made-files", refuse_files::kernel_made),
     ("kernel-msg", ipc_limits::queues),
     ("kernel-sem", ipc_limits::semaphores),
@@ -214,6 +221,7 @@ const ACTIONS: &[(&str, Action)] = &[
     ("mqueue-full", ipc_limits::full_queue),
     ("mqueue-limits", ipc_limits::posix_queues),
     ("nr-open", own_limits::highest_descriptors),
+    ("receive-buffer", ipc_limits::small_buffer),
     ("rlimit-as", own_limits::address_space),
     ("rlimit-data", own_limits::data),
     ("rlimit-memlock", own_limits::locked),
@@ -235,8 +243,11 @@ const ACTIONS: &[(&str, Action)] = &[
     ("task-not-alone", refused_namespaces::provoke),
     ("userns-creator", refused_namespaces::provoke),
     ("xattr-limits", refuse_files::attribute),
+    ("write-exec-denied", own_limits::write_and_execute),
+    ("bpf-verifier", unfit_targets::unfit_program),
     ("bpf-map-full", unfit_targets::change_map),
     ("hostname-length", unfit_targets::long_name),
+    ("ipc-object", ipc_limits::objects),
     ("ipc-smaller", ipc_limits::more_than_there_is),
     ("path-confined", unfit_targets::leave_folder),
     ("remount-foreign", refuse_mounts::foreign_remount),

@@ -3,6 +3,8 @@
 use super::{LINGER, Provoked, result};
 use anyhow::{Context, bail};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::{io, ptr, thread};
 
 const MIB: usize = 1 << 20;
@@ -228,6 +230,15 @@ pub(super) fn sealed(variant: &str) -> anyhow::Result<Provoked> {
         if fd < 0 || libc::ftruncate(fd, 4096) != 0 {
             return Err(io::Error::last_os_error()).context("cannot make a memory file");
         }
+        let share = || {
+            let protection = libc::PROT_READ | libc::PROT_WRITE;
+            libc::mmap(ptr::null_mut(), 4096, protection, libc::MAP_SHARED, fd, 0)
+        };
+        if variant == "mapped" {
+            share();
+            let sealed = libc::fcntl(fd, libc::F_ADD_SEALS, libc::F_SEAL_WRITE);
+            return refused(i64::from(sealed), "fcntl", "a seal");
+        }
         let seals = match variant {
             "shrink" => libc::F_SEAL_SHRINK,
             "seal" => libc::F_SEAL_SEAL,
@@ -242,9 +253,45 @@ pub(super) fn sealed(variant: &str) -> anyhow::Result<Provoked> {
                 let again = libc::fcntl(fd, libc::F_ADD_SEALS, libc::F_SEAL_WRITE);
                 refused(i64::from(again), "fcntl", "another seal")
             }
+            "map" => refused(share() as i64, "mmap", "a shared mapping"),
             _ => refused(libc::write(fd, b"x".as_ptr().cast(), 1) as i64, "write", "a write"),
         }
     }
+}
+
+/// Lower than now, which takes the capability; or nothing that it could be.
+pub(super) fn oom_score(variant: &str) -> anyhow::Result<Provoked> {
+    let word: &[u8] = match variant {
+        "range" => b"5000",
+        "word" => b"never",
+        _ => {
+            give_up(CAP_SYS_RESOURCE)?;
+            b"-1000"
+        }
+    };
+    let path = "/proc/self/oom_score_adj";
+    let mut file =
+        OpenOptions::new().write(true).open(path).with_context(|| format!("cannot open {path}"))?;
+    Provoked::by("write", move || file.write(word).map(drop))
+}
+
+/// PR_SET_MDWE with PR_MDWE_REFUSE_EXEC_GAIN (linux/prctl.h, since 6.3).
+pub(super) fn write_and_execute(variant: &str) -> anyhow::Result<Provoked> {
+    const SET_MDWE: i32 = 65;
+    const REFUSE_EXEC_GAIN: libc::c_ulong = 1;
+    let (read, write, execute) = (libc::PROT_READ, libc::PROT_WRITE, libc::PROT_EXEC);
+    let at = map(4096, read | write, 0);
+    // SAFETY: numbers only.
+    if unsafe { libc::prctl(SET_MDWE, REFUSE_EXEC_GAIN, 0, 0, 0) } != 0 {
+        return Err(io::Error::last_os_error()).context("this kernel has no PR_SET_MDWE (since 6.3)");
+    }
+    if variant == "mprotect" {
+        return Provoked::by("mprotect", move || {
+            // SAFETY: the page mapped above, which nothing uses.
+            result(i64::from(unsafe { libc::mprotect(at as *mut libc::c_void, 4096, read | execute) }))
+        });
+    }
+    Provoked::by("mmap", move || result(map(4096, read | write | execute, 0)))
 }
 
 /// A ring of an event that counts nothing but this process's own page faults.

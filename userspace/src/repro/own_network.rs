@@ -17,7 +17,7 @@ const DGRAM: i32 = libc::SOCK_DGRAM;
 const MOST: usize = 64;
 
 /// A network namespace in which lo is up.
-fn enter() -> anyhow::Result<()> {
+pub(super) fn enter() -> anyhow::Result<()> {
     unshare(CloneFlags::CLONE_NEWNET).context("cannot make a network namespace (CAP_SYS_ADMIN is needed)")?;
     let asker = socket(libc::AF_INET, DGRAM, 0)?;
     set_lo(&asker, libc::IFF_UP as i16).context("cannot set lo up")
@@ -43,7 +43,7 @@ fn kind(variant: &str) -> i32 {
 }
 
 /// What was refused, once whoever looks has had time to look; `held` keeps things as they were meanwhile.
-fn refused<T>(result: io::Result<()>, syscall: &'static str, held: T) -> anyhow::Result<Provoked> {
+pub(super) fn refused<T>(result: io::Result<()>, syscall: &'static str, held: T) -> anyhow::Result<Provoked> {
     match result {
         Ok(()) => bail!("{syscall} succeeded"),
         Err(error) => {

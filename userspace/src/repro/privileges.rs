@@ -1,6 +1,6 @@
 //! Asks for what needs a capability, a promise or a layer that is not there.
 
-use super::{Provoked, use_up_namespaces::enter_user_namespace};
+use super::{Provoked, refuse_mounts, use_up_namespaces::enter_user_namespace};
 use anyhow::{Context, bail};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use std::io;
@@ -73,12 +73,22 @@ pub(super) fn layers(_: &str) -> anyhow::Result<Provoked> {
     bail!("64 layers of Landlock were not refused")
 }
 
-pub(super) fn outside(_: &str) -> anyhow::Result<Provoked> {
-    let ruleset = ruleset()?;
+pub(super) fn outside(variant: &str) -> anyhow::Result<Provoked> {
+    /// `LANDLOCK_ACCESS_FS_EXECUTE`: any domain about files forbids to move them to other folders.
+    const EXECUTE: u64 = 1;
+    let moves = variant == "rename";
+    if moves {
+        refuse_mounts::sandbox()?;
+        std::fs::File::create("a/file").context("cannot create a file")?;
+    }
+    let ruleset = handling(if moves { EXECUTE } else { READ_FILE })?;
     promise()?;
     // SAFETY: plain numbers; the domain ends with this process.
     if unsafe { libc::syscall(LANDLOCK_RESTRICT_SELF, ruleset, 0) } != 0 {
         return Err(io::Error::last_os_error()).context("cannot restrict this process");
+    }
+    if moves {
+        return refuse_mounts::refused(std::fs::rename("a/file", "b/file"), "rename");
     }
     match std::fs::File::open("/proc/self/status") {
         Err(error) => {
@@ -92,11 +102,16 @@ pub(super) fn outside(_: &str) -> anyhow::Result<Provoked> {
 const LANDLOCK_CREATE_RULESET: libc::c_long = 444;
 const LANDLOCK_RESTRICT_SELF: libc::c_long = 446;
 
+/// `LANDLOCK_ACCESS_FS_READ_FILE`.
+const READ_FILE: u64 = 1 << 2;
+
 /// A ruleset that handles reading of files, and allows none.
 fn ruleset() -> anyhow::Result<libc::c_long> {
-    /// `LANDLOCK_ACCESS_FS_READ_FILE`.
-    const READ_FILE: u64 = 1 << 2;
-    let attribute = [READ_FILE];
+    handling(READ_FILE)
+}
+
+fn handling(access: u64) -> anyhow::Result<libc::c_long> {
+    let attribute = [access];
     // SAFETY: the attribute lives through the call.
     let fd = unsafe { libc::syscall(LANDLOCK_CREATE_RULESET, attribute.as_ptr(), 8, 0) };
     if fd < 0 {

@@ -93,8 +93,18 @@ pub(super) fn protected(_: &str) -> anyhow::Result<Provoked> {
     refused(OpenOptions::new().write(true).create(true).truncate(false).open("a/file"), "openat")
 }
 
-pub(super) fn unsupported(_: &str) -> anyhow::Result<Provoked> {
+pub(super) fn unsupported(variant: &str) -> anyhow::Result<Provoked> {
+    /// linux/fs.h.
+    const FICLONE: libc::c_ulong = 0x4004_9409;
     sandbox()?;
+    if variant == "clone" {
+        fs::write("from", "x").context("cannot create a file")?;
+        let from = File::open("from").context("cannot open it")?;
+        let to = File::create("to").context("cannot create a file")?;
+        // SAFETY: two descriptors that are open.
+        let rc = unsafe { libc::ioctl(to.as_raw_fd(), FICLONE, from.as_raw_fd()) };
+        return refused(if rc < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }, "ioctl");
+    }
     let (path, name, value) = (c"/proc/self/status", c"user.diag", b"1");
     // SAFETY: both strings are terminated, and the value's length is given.
     let rc = unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), 1, 0) };
@@ -164,13 +174,49 @@ pub(super) fn locked(variant: &str) -> anyhow::Result<Provoked> {
         let rc = unsafe {
             match variant {
                 "record" => libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const record),
+                "lease" => libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK),
                 _ => libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB),
             }
         };
         if rc < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
     };
-    lock(&first).context("cannot lock a new file")?;
-    refused(lock(&second), if variant == "record" { "fcntl" } else { "flock" })
+    if variant != "lease" {
+        lock(&first).context("cannot lock a new file")?;
+    }
+    refused(lock(&second), if variant == "flock" { "flock" } else { "fcntl" })
+}
+
+/// A mapping that the descriptor, the file or its mount does not allow.
+pub(super) fn mapped(variant: &str) -> anyhow::Result<Provoked> {
+    const PAGE: usize = 4096;
+    sandbox()?;
+    if variant == "noexec" {
+        mount(Some("x"), "a", Some("tmpfs"), MsFlags::MS_NOEXEC, NONE).context("cannot mount a tmpfs")?;
+    }
+    let path = "a/file";
+    fs::write(path, [0; PAGE]).context("cannot create a file")?;
+    let mut how = OpenOptions::new();
+    let file = match variant {
+        "write-only" => how.write(true).open(path),
+        "folder" => how.read(true).open("a"),
+        _ => how.read(true).open(path),
+    };
+    let file = file.with_context(|| format!("cannot open {path}"))?;
+    let map = |protection: i32, flags: i32| {
+        // SAFETY: a new mapping at an address that the kernel chooses.
+        let at = unsafe { libc::mmap(std::ptr::null_mut(), PAGE, protection, flags, file.as_raw_fd(), 0) };
+        if at == libc::MAP_FAILED { Err(std::io::Error::last_os_error()) } else { Ok(at) }
+    };
+    let (added, flags) = match variant {
+        "protect" => (libc::PROT_WRITE, libc::MAP_SHARED),
+        "noexec" => (libc::PROT_EXEC, libc::MAP_PRIVATE),
+        "read-only" => return refused(map(libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED), "mmap"),
+        _ => return refused(map(libc::PROT_READ, libc::MAP_SHARED), "mmap"),
+    };
+    let at = map(libc::PROT_READ, flags).context("cannot map a file")?;
+    // SAFETY: the page mapped above, which nothing uses.
+    let rc = unsafe { libc::mprotect(at, PAGE, libc::PROT_READ | added) };
+    refused(if rc < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }, "mprotect")
 }
 
 pub(super) fn full_device(_: &str) -> anyhow::Result<Provoked> {

@@ -202,3 +202,34 @@ fn attach(pid: libc::pid_t) -> io::Result<i64> {
 pub(super) fn set_missing_sysctl(_: &str) -> anyhow::Result<Provoked> {
     refused(OpenOptions::new().write(true).open("/proc/sys/net/ipv4/conf/diag-none/forwarding"), "openat")
 }
+
+/// A program that the verifier does not take.
+pub(super) fn unfit_program(variant: &str) -> anyhow::Result<Provoked> {
+    const LOAD: i64 = 5;
+    const SOCKET_FILTER: u64 = 1;
+    const LOG: usize = 4096;
+    // struct bpf_insn: operation, registers, offset, number. exit; r0 = 0; goto -2; and none.
+    const EXIT: u64 = 0x95;
+    const ZERO: u64 = 0xb7;
+    const BACK: u64 = 0x05 | 0xfffe << 16;
+    let program = match variant {
+        "endless" => vec![ZERO, BACK, EXIT],
+        "unknown" => vec![0xff, EXIT],
+        _ => vec![EXIT],
+    };
+    let log = vec![0_u8; LOG];
+    let license = c"GPL".as_ptr() as u64;
+    // union bpf_attr: type and count, instructions, license, log_level and log_size, log_buf.
+    let attributes = [
+        SOCKET_FILTER | (program.len() as u64) << 32,
+        program.as_ptr() as u64,
+        license,
+        1 | (LOG as u64) << 32,
+        log.as_ptr() as u64,
+    ];
+    // SAFETY: everything that the attributes point to lives through the call, and the log has the size they say.
+    let fd = unsafe { libc::syscall(libc::SYS_bpf, LOAD, attributes.as_ptr(), size_of_val(&attributes)) };
+    let refusal = refused(done(fd), "bpf");
+    drop((program, log));
+    refusal
+}

@@ -72,9 +72,10 @@ fn mount_has_a_long_record_with_data_in_the_long_slot() {
     let table = Table::curated();
     let row = table.native[165];
     assert_eq!(row.strings, [0, 1, 2, 4]);
-    assert_eq!(row.flags, ROW_LONG | ROW_MOUNTS);
+    let flags = |row: InterestRow| row.flags & ((1 << ROW_SET_SHIFT) - 1);
+    assert_eq!(flags(row), ROW_LONG | ROW_MOUNTS);
     let mkdir = table.native[83];
-    assert_eq!((mkdir.strings, mkdir.flags), ([0, NO_ARG, NO_ARG, NO_ARG], 0));
+    assert_eq!((mkdir.strings, flags(mkdir)), ([0, NO_ARG, NO_ARG, NO_ARG], 0));
 }
 
 #[test]

@@ -6,7 +6,8 @@ use crate::model::{Errno, FIRST_USER_NAMESPACE, Fact, Failure, Identity};
 use std::fs;
 
 /// Errnos of permission checks; execve(2)'s others are judged by the object alone.
-const REFUSALS: &[i32] = &[libc::EPERM, libc::EACCES, libc::EROFS, libc::EKEYREJECTED, libc::ENOKEY];
+const REFUSALS: &[i32] =
+    &[libc::EPERM, libc::EACCES, libc::EROFS, libc::EKEYREJECTED, libc::ENOKEY, libc::EXDEV];
 
 pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
     let of_proc = look.errno == Errno::ENOENT && look.call.starts_with("open");
@@ -30,10 +31,40 @@ pub(super) fn read(root: &Root, tid: u32, after_ns: u64) -> Option<Identity> {
     (identity.uid_map, identity.gid_map) = (map("uid_map"), map("gid_map"));
     identity.label = label(&fs::read_to_string(file("attr/current")).unwrap_or_default());
     let security = |name: &str| fs::read_to_string(root.join(format!("sys/kernel/security/{name}"))).ok();
-    identity.modules = security("lsm").map(|text| text.trim().to_owned());
+    identity.modules = security("lsm").map(|text| text.trim().to_owned()).or_else(listed);
     identity.lockdown = security("lockdown").and_then(|text| chosen(&text));
     identity.after_ns = after_ns;
     Some(identity)
+}
+
+/// LSM_ID_* (include/uapi/linux/lsm.h).
+const MODULES: &[(u64, &str)] = &[
+    (100, "capability"),
+    (101, "selinux"),
+    (102, "smack"),
+    (103, "tomoyo"),
+    (104, "apparmor"),
+    (105, "yama"),
+    (106, "loadpin"),
+    (107, "safesetid"),
+    (108, "lockdown"),
+    (109, "bpf"),
+    (110, "landlock"),
+    (111, "ima"),
+    (112, "evm"),
+    (113, "ipe"),
+];
+
+/// The same list by lsm_list_modules(2), since 6.8, where no securityfs is mounted.
+fn listed() -> Option<String> {
+    const LIST_MODULES: libc::c_long = 461;
+    let mut ids = [0_u64; 32];
+    let mut size = size_of_val(&ids) as u32;
+    // SAFETY: room for as many numbers as the size says.
+    let count = unsafe { libc::syscall(LIST_MODULES, ids.as_mut_ptr(), &raw mut size, 0) };
+    let ids = ids.get(..usize::try_from(count).ok()?)?;
+    let name = |id: &u64| MODULES.iter().find(|(known, _)| known == id).map_or("unknown", |(_, name)| *name);
+    Some(ids.iter().map(name).collect::<Vec<_>>().join(","))
 }
 
 fn parse(status: &str) -> Option<Identity> {

@@ -18,6 +18,9 @@ const MOST_PROCESSES: usize = 4096;
 /// F_SETLK, F_OFD_SETLK (linux/fcntl.h); the waiting forms say EAGAIN never.
 const SET: &[u64] = &[6, 37];
 
+/// F_SETLEASE.
+const SETLEASE: u64 = 1024;
+
 /// A line of /proc/locks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Held {
@@ -29,8 +32,10 @@ struct Held {
 }
 
 pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
+    let lease = matches!(look.call, "fcntl" | "fcntl64") && failure.number_arg("op") == Some(SETLEASE);
     let record = match look.call {
         "flock" => false,
+        _ if lease => false,
         "fcntl" | "fcntl64" if failure.number_arg("op").is_some_and(|op| SET.contains(&op)) => true,
         _ => return,
     };
@@ -42,6 +47,9 @@ pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
     let link = task.join(format!("fd/{fd}"));
     let Ok(path) = fs::read_link(&link).map(|p| p.to_string_lossy().into_owned()) else { return };
     let seen = fs::metadata(&link).ok();
+    if lease {
+        return out.facts.push(open_elsewhere(look, failure, path, seen.as_ref()));
+    }
     let Some((device, inode)) = file(failure, seen.as_ref()) else { return };
     let text = fs::read_to_string(look.root.join("proc/locks")).unwrap_or_default();
     // A file may have a lock for each of its pages, all of one process: who that is, is looked up once.
@@ -64,6 +72,13 @@ pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
     let after_ns = look.after(failure);
     let state = State { name: "lock holder".into(), of: path, value, source: "/proc/locks".into(), after_ns };
     out.facts.push(Fact::State(state));
+}
+
+/// A lease stands against every other way in which the file is open (`check_conflicting_open()`, fs/locks.c).
+fn open_elsewhere(look: &Look<'_>, failure: &Failure, of: String, seen: Option<&fs::Metadata>) -> Fact {
+    let value = holder(look.root, None, seen, failure.task.pid);
+    let after_ns = look.after(failure);
+    Fact::State(State { name: "file open by".into(), of, value, source: "/proc/PID/fd".into(), after_ns })
 }
 
 /// As the kernel numbers it, where the probe saw that: stat(2) of some file systems shows other numbers.

@@ -116,6 +116,9 @@ const FDS: &[(&[&str], &[&str])] = &[
     (&["mmap"], &["fd"]),
 ];
 
+/// ioctl(2) that shares blocks, whose argument is the source's descriptor: FICLONE (linux/fs.h).
+const FICLONE: u64 = 0x4004_9409;
+
 /// Errnos of ordinary file calls that file systems and mounts have a part in. ENOENT and EEXIST are how programs ask.
 const FILES: &[i32] = &[
     libc::EROFS,
@@ -185,7 +188,9 @@ fn places(held: &Held, look: &Look<'_>, failure: &Failure) -> Vec<Place> {
         }
         out.extend(place::of(held, argument.path, dirfd, path, argument.follow, look.after(failure)));
     }
-    for name in FDS.iter().filter(|row| row.0.contains(&look.call)).flat_map(|row| row.1) {
+    let clone = look.call == "ioctl" && failure.number_arg("op") == Some(FICLONE);
+    let cloned: &[&str] = if clone { &["fd", "argp"] } else { &[] };
+    for name in FDS.iter().filter(|row| row.0.contains(&look.call)).flat_map(|row| row.1).chain(cloned) {
         let fd = failure.number_arg(name).map(|raw| raw as u32 as i32).filter(|fd| *fd >= 0);
         out.extend(fd.and_then(|fd| place::of(held, name, Some(fd), "", true, look.after(failure))));
     }

@@ -48,6 +48,7 @@ const ASKERS: &[(&[&str], &[i32], Asker)] = &[
     (&["bind", "connect", "sendto", "sendmsg"], &[libc::EADDRNOTAVAIL], addresses),
     (&["socket"], &[libc::EAFNOSUPPORT, libc::EPROTONOSUPPORT, libc::ESOCKTNOSUPPORT], protocols),
     (&["socket"], &[libc::EACCES], ping_groups),
+    (&["socket"], &[libc::ENOPROTOOPT], multipath),
     (
         REACH,
         &[libc::ENETUNREACH, libc::EHOSTUNREACH, libc::EINVAL, libc::EACCES, libc::ENETDOWN],
@@ -246,6 +247,13 @@ fn protocols(q: &Question<'_>, out: &mut Answers) {
 fn ping_groups(q: &Question<'_>, out: &mut Answers) {
     if let Some(range) = q.sysctl(states::PING_GROUPS) {
         out.facts.push(q.state(states::PING_GROUPS, &q.scope(), range, states::PING_GROUPS));
+    }
+}
+
+/// Whether there is multipath TCP.
+fn multipath(q: &Question<'_>, out: &mut Answers) {
+    if let Some(switch) = q.sysctl(states::MPTCP) {
+        out.facts.push(q.state(states::MPTCP, &q.scope(), switch, states::MPTCP));
     }
 }
 

@@ -79,8 +79,8 @@ fn tun_device(look: &Look<'_>, failure: &Failure) -> Option<String> {
     caller::name::<{ libc::IFNAMSIZ }>(&task, failure.number_arg("argp")?, b"_-.%")
 }
 
-/// What was written to a file of /proc/sys or of a security module, and what that file says now. Nothing else is
-/// looked at: what programs write elsewhere is nobody's business.
+/// What was written to a file of /proc/sys or of a security module, or to one that steers the OOM killer, and what that
+/// file says now. Nothing else is looked at: what programs write elsewhere is nobody's business.
 fn written(look: &Look<'_>, failure: &Failure) -> Option<(String, String, Option<String>)> {
     const ERRNOS: &[Errno] = &[
         Errno::EINVAL,
@@ -99,13 +99,16 @@ fn written(look: &Look<'_>, failure: &Failure) -> Option<(String, String, Option
     let path = fs::read_link(task.join(format!("fd/{fd}"))).ok()?.to_string_lossy().into_owned();
     let of_module = path.contains("/attr/") && path.contains("/proc/");
     let sysctl = path.find("/sys/").filter(|_| path.starts_with("/proc/") || path.contains("/proc/sys/"));
-    if sysctl.is_none() && !of_module {
+    let of_oom =
+        path.starts_with("/proc/") && (path.ends_with("/oom_score_adj") || path.ends_with("/oom_adj"));
+    if sysctl.is_none() && !of_module && !of_oom {
         return None;
     }
     let (at, count) = (failure.number_arg("buf")?, failure.number_arg("count")?);
     let mut bytes = vec![0; usize::try_from(count).ok()?.min(LONGEST_WORD)];
     caller::read(&task, at, &mut bytes)?;
     let word = String::from_utf8_lossy(&bytes).trim_end_matches(['\n', '\0']).to_owned();
-    let now = sysctl.and_then(|_| fs::read_to_string(task.join(format!("fd/{fd}"))).ok());
+    let readable = sysctl.is_some() || of_oom;
+    let now = readable.then(|| fs::read_to_string(task.join(format!("fd/{fd}"))).ok()).flatten();
     Some((path, word, now.map(|text| text.trim().to_owned())))
 }

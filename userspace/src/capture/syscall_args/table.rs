@@ -186,6 +186,8 @@ pub(super) const CALLS: &[Call] = calls! {
     "semtimedop"(semid: Int, sops: Long, nsops: Long, timeout: Long);
     "semctl"(semid: Int, semnum: Int, op: Int, arg: Long);
     "shmctl"(shmid: Int, op: Int, buf: Long);
+    "msgrcv"(msqid: Int, msgp: Long, msgsz: Long, msgtyp: Long, msgflg: Int);
+    "msgctl"(msqid: Int, op: Int, buf: Long);
     "msgsnd"(msqid: Int, msgp: Long, msgsz: Long, msgflg: Int);
     "mq_open"(name: Text, oflag: Flags(OPEN), mode: Octal, attr: Long);
     "mq_timedsend"(mqdes: Fd, msg_ptr: Long, msg_len: Long, msg_prio: Int, abs_timeout: Long);

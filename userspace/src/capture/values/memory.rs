@@ -2,13 +2,13 @@
 
 use super::Place::{Caller, Task, Variable};
 use super::table::{
-    CAPS, CRED, FSUID, MEMLOCK, MM, NOFILE, Named, SEALS, SIGNAL, TOTAL_VM, USER, USER_LOCKED, rlimit, soft,
-    variable,
+    BLOB, CAPS, CRED, DOMAIN, FSUID, MEMLOCK, MM, NOFILE, Named, SEALS, SIGNAL, TOTAL_VM, USER, USER_LOCKED,
+    rlimit, soft, variable,
 };
 use super::{Add, Set, Then};
-use crate::capture::btf::Want::Int;
+use crate::capture::btf::Want::{Int, Sized};
 use crate::capture::sampler::perf_ring::{OF_PROCESS, OF_USER};
-use libc::{EACCES, EAGAIN, EBUSY, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM};
+use libc::{EACCES, EAGAIN, EBUSY, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM, EXDEV};
 
 /// mm/util.c, mm/page_alloc.c, mm/swapfile.c: what `__vm_enough_memory()` compares.
 pub(super) const COMMITTED: Named =
@@ -19,36 +19,63 @@ pub(super) const OVERCOMMIT: Named = ("vm.overcommit_memory", variable("sysctl_o
 pub(super) const RATIO: Named = ("vm.overcommit_ratio", variable("sysctl_overcommit_ratio", 4));
 pub(super) const KBYTES: Named = ("vm.overcommit_kbytes", variable("sysctl_overcommit_kbytes", 8));
 const DATA_VM: Named = ("~data_vm", Task(&[MM, ("mm_struct", "data_vm", Int(8))], &[]));
+const MAPS: Named = ("~maps", Task(&[MM, ("mm_struct", "map_count", Int(4))], &[]));
+/// mm/mmap.c, mm/util.c
+const MOST_MAPS: Named = ("~max_map_count", variable("sysctl_max_map_count", 4));
+/// security/min_addr.c
+const MIN_ADDR: Named = ("vm.mmap_min_addr", variable("dac_mmap_min_addr", 8));
+/// Bits of include/linux/mm_types.h (before 6.17 sched/coredump.h); a word up to 6.17, then a bitmap of 64 bits.
+const MM_FLAGS: Named = ("mm flags", Task(&[MM, ("mm_struct", "flags", Sized(8))], &[]));
 /// kernel/bpf/core.c; counted in pages before 5.18 or so, in bytes since.
 const JIT_LIMIT: Named = ("~jit_limit", variable("bpf_jit_limit", 8));
 const JIT_USED: Named = ("~jit_used", variable("bpf_jit_current", 8));
 
 pub(super) const SETS: &[Set] = &[
     Set {
-        calls: &["mmap", "mremap", "mprotect", "munmap", "madvise", "pkey_mprotect"],
+        calls: &["mmap", "munmap", "madvise"],
         errnos: &[ENOMEM, EAGAIN, EPERM, EACCES],
         then: Then::Nothing,
         values: &[
-            ("~maps", Task(&[MM, ("mm_struct", "map_count", Int(4))], &[])),
-            // mm/mmap.c, mm/util.c
-            ("~max_map_count", variable("sysctl_max_map_count", 4)),
+            MAPS,
+            MOST_MAPS,
             TOTAL_VM,
             DATA_VM,
             CAPS,
-            // security/min_addr.c
-            ("vm.mmap_min_addr", variable("dac_mmap_min_addr", 8)),
+            MIN_ADDR,
             COMMITTED,
             RAM,
             SWAP,
             OVERCOMMIT,
             RATIO,
             KBYTES,
-            // mremap(2) of locked memory: mm/mlock.c `mlock_future_ok()`
-            ("~locked_vm", Task(&[MM, ("mm_struct", "locked_vm", Int(8))], &[])),
             MEMLOCK,
+            MM_FLAGS,
             // kernel/events/core.c `perf_mmap()`
             (OF_USER, USER_LOCKED.1),
             (OF_PROCESS, Task(&[MM, ("mm_struct", "pinned_vm.counter", Int(8))], &[])),
+        ],
+    },
+    Set {
+        calls: &["mremap", "mprotect", "pkey_mprotect"],
+        errnos: &[ENOMEM, EAGAIN, EPERM, EACCES],
+        then: Then::Nothing,
+        values: &[
+            MAPS,
+            MOST_MAPS,
+            TOTAL_VM,
+            DATA_VM,
+            CAPS,
+            MIN_ADDR,
+            COMMITTED,
+            RAM,
+            SWAP,
+            OVERCOMMIT,
+            RATIO,
+            KBYTES,
+            MEMLOCK,
+            MM_FLAGS,
+            // mremap(2) of locked memory: mm/mlock.c `mlock_future_ok()`
+            ("~locked_vm", Task(&[MM, ("mm_struct", "locked_vm", Int(8))], &[])),
         ],
     },
     Set {
@@ -137,9 +164,15 @@ pub(super) const SETS: &[Set] = &[
     },
     Set {
         calls: &["link", "linkat"],
-        errnos: &[EPERM],
+        errnos: &[EPERM, EACCES, EXDEV],
         then: Then::Nothing,
-        values: &[("fs.protected_hardlinks", variable("sysctl_protected_hardlinks", 4)), CAPS, FSUID],
+        values: &[
+            ("fs.protected_hardlinks", variable("sysctl_protected_hardlinks", 4)),
+            CAPS,
+            FSUID,
+            DOMAIN,
+            BLOB,
+        ],
     },
     Set {
         calls: &["write", "pwrite64", "writev", "ftruncate", "fallocate", "pwritev", "pwritev2"],

@@ -5,6 +5,7 @@
 //! the probe reads them before the call returns; [`table`] says which, [`held`] what they mean.
 
 mod held;
+mod ipc;
 mod memory;
 mod table;
 
@@ -65,7 +66,7 @@ pub(super) struct Set {
 
 /// Every set, in the order of their numbers.
 fn sets() -> impl Iterator<Item = &'static Set> {
-    table::OBJECTS.iter().chain(memory::SETS)
+    table::OBJECTS.iter().chain(ipc::SETS).chain(memory::SETS)
 }
 
 /// The number of a call's set; 0 for none.
@@ -215,18 +216,38 @@ pub(super) fn readings(record: &SyscallFailure, call: &str, args: &[Arg]) -> Vec
             .collect(),
     );
     let mut out = held::readings(&values, record, call, args);
-    out.extend(values.0.iter().filter(|(name, _)| !name.starts_with('~')).map(|(name, value)| Reading {
-        limit: (*name).into(),
+    out.extend(values.0.iter().filter(|(name, _)| !name.starts_with('~')).map(|(n, value)| plain(n, *value)));
+    let words =
+        [(LANDLOCKED, landlocked(&values)), (FIRST_WORD, values.get("~landlock domain").map(|d| d != 0))];
+    out.extend(words.into_iter().filter_map(|(name, is)| Some(plain(name, is?.into()))));
+    out
+}
+
+fn plain(name: &str, value: u64) -> Reading {
+    Reading {
+        limit: name.into(),
         scope: String::new(),
         ceiling: None,
-        usage: Some(*value),
+        usage: Some(value),
         adds: None,
         hits: None,
         unit: String::new(),
         taken: Taken::AtInstant,
         source: "the kernel's own variable".into(),
-    }));
-    out
+    }
+}
+
+/// Whether the task was in a Landlock domain: a fact of the kernel's that no file shows.
+const LANDLOCKED: &str = "in a Landlock domain";
+/// Whether the first word of its credentials' blob is set, whoever's that is: where the kernel hides its variables, the
+/// order of the modules tells.
+const FIRST_WORD: &str = "first word of cred.security";
+
+/// Landlock's part of the credentials' blob begins at the offset that it was given at boot. It is the first module of
+/// the usual lists, so that this is 0; elsewhere the word read is not Landlock's, and nothing is said.
+fn landlocked(values: &Values) -> Option<bool> {
+    (values.get("~landlock blob")? == 0).then_some(())?;
+    Some(values.get("~landlock domain")? != 0)
 }
 
 const _: () = assert!(VALUE_NONE == 0 && NO_INDEX == 0xff && VALUES <= 32);
@@ -247,6 +268,18 @@ mod tests {
         }
         assert!(sets().count() < diag_abi::VALUE_SETS as usize);
         assert_eq!(set_of("no such call"), 0);
+    }
+
+    /// The domain is an address of the kernel's: that there is one is told, and where it is not.
+    #[test]
+    fn a_landlock_domain_is_told_where_its_word_is_known() {
+        let read = |blob: u64, domain: u64| {
+            landlocked(&Values(vec![("~landlock domain", domain), ("~landlock blob", blob)]))
+        };
+        assert_eq!(read(0, 0xffff_8880_1234_5678), Some(true));
+        assert_eq!(read(0, 0), Some(false));
+        assert_eq!(read(8, 0xffff_8880_1234_5678), None, "another module's word");
+        assert_eq!(landlocked(&Values(vec![("~landlock domain", 1)])), None);
     }
 
     #[test]

@@ -5,25 +5,31 @@
 //! is read. Names of variables are those of the kernel's source (the file is named beside each).
 
 use super::Place::{AroundInode, Caller, Chosen, Later, Task, Variable};
-use super::memory::{COMMITTED, KBYTES, OVERCOMMIT, RAM, RATIO, SWAP};
 use super::{Add, Place, Set, Step, Then};
-use crate::capture::btf::Want::{Array, Int, Pointer, Sized, StructArray};
+use crate::capture::btf::Want::{Int, Pointer, Sized, StructArray};
 use libc::{
-    E2BIG, EACCES, EAGAIN, EBADF, EDQUOT, EINVAL, ELOOP, EMFILE, EMSGSIZE, ENFILE, ENOBUFS, ENOMEM, ENOSPC,
-    EPERM, ETIMEDOUT, ETOOMANYREFS, EXDEV,
+    EACCES, EAGAIN, EBADF, EDQUOT, EINVAL, ELOOP, EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOSPC, EPERM,
+    ETOOMANYREFS, EXDEV,
 };
 
 pub(super) const CRED: Step = ("task_struct", "cred", Pointer("cred"));
 pub(super) const USER: Step = ("cred", "user", Pointer("user_struct"));
 pub(super) const SIGNAL: Step = ("task_struct", "signal", Pointer("signal_struct"));
 pub(super) const MM: Step = ("task_struct", "mm", Pointer("mm_struct"));
-const NSPROXY: Step = ("task_struct", "nsproxy", Pointer("nsproxy"));
-const IPC_NS: Step = ("nsproxy", "ipc_ns", Pointer("ipc_namespace"));
+pub(super) const NSPROXY: Step = ("task_struct", "nsproxy", Pointer("nsproxy"));
 
 pub(super) type Named = (&'static str, Place);
 
 /// The task's effective capabilities, which the kernel asked before it said no.
 pub(super) const CAPS: Named = ("CapEff", Task(&[CRED, ("cred", "cap_effective", Sized(8))], &[]));
+/// The Landlock domain of the task: the first word of its credentials' blob, where Landlock's part of the blob begins
+/// at 0, which the second value says (security/landlock/cred.h `landlock_cred()`).
+pub(super) const DOMAIN: Named = (
+    "~landlock domain",
+    Task(&[CRED, ("cred", "security", Sized(8)), ("landlock_cred_security", "domain", Sized(8))], &[]),
+);
+pub(super) const BLOB: Named =
+    ("~landlock blob", Variable("landlock_blob_sizes", Some(("lsm_blob_sizes", "lbs_cred", Int(4))), 4));
 pub(super) const FSUID: Named = ("fsuid", Task(&[CRED, ("cred", "fsuid.val", Int(4))], &[]));
 
 /// The soft limit; `struct rlimit` is two words, numbers are those of include/uapi/asm-generic/resource.h.
@@ -57,28 +63,6 @@ pub(super) const TOTAL_VM: Named = ("~total_vm", Task(&[MM, ("mm_struct", "total
 pub(super) const USER_LOCKED: Named =
     ("~user_locked", Task(&[CRED, USER, ("user_struct", "locked_vm.counter", Int(8))], &[]));
 
-macro_rules! ipc {
-    ($name:literal, $path:literal, $want:expr) => {
-        ($name, Task(&[NSPROXY, IPC_NS, ("ipc_namespace", $path, $want)], &[]))
-    };
-    ($name:literal, $path:literal, $want:expr, $($add:expr),+) => {
-        ($name, Task(&[NSPROXY, IPC_NS, ("ipc_namespace", $path, $want)], &[$($add),+]))
-    };
-}
-
-/// Semaphores, queues and segments in use (`ids[IPC_SEM_IDS]` … in ipc/util.h).
-macro_rules! in_use {
-    ($name:literal, $index:literal) => {
-        ipc!(
-            $name,
-            "ids",
-            StructArray("ipc_ids"),
-            Add::Elements("ipc_ids", $index),
-            Add::Member(("ipc_ids", "in_use", Int(4)))
-        )
-    };
-}
-
 /// fs/pipe.c.
 const PIPE_BUFS: Named =
     ("~pipe_bufs", Task(&[CRED, USER, ("user_struct", "pipe_bufs.counter", Int(8))], &[]));
@@ -89,12 +73,7 @@ const PIPE_SOFT: Named = ("fs.pipe-user-pages-soft", variable("pipe_user_pages_s
 pub(super) const SEALS: Named =
     ("file seals", AroundInode(0, "shmem_inode_info", "vfs_inode", ("shmem_inode_info", "seals", Int(4))));
 
-/// Of the queue behind the first argument (ipc/mqueue.c `struct mqueue_inode_info`).
-const fn of_queue(name: &'static str, path: &'static str) -> Named {
-    (name, AroundInode(0, "mqueue_inode_info", "vfs_inode", ("mqueue_inode_info", path, Int(8))))
-}
-
-/// Descriptors, watches, keys, interprocess communication.
+/// Descriptors, watches, keys, sockets.
 pub(super) const OBJECTS: &[Set] = &[
     Set {
         calls: &["open", "openat", "creat"],
@@ -116,6 +95,8 @@ pub(super) const OBJECTS: &[Set] = &[
             ("fs.protected_regular", variable("sysctl_protected_regular", 4)),
             // kernel/printk/printk.c, for /dev/kmsg
             ("kernel.dmesg_restrict", variable("dmesg_restrict", 4)),
+            DOMAIN,
+            BLOB,
         ],
     },
     Set {
@@ -184,7 +165,37 @@ pub(super) const OBJECTS: &[Set] = &[
             ("fs.protected_regular", variable("sysctl_protected_regular", 4)),
             // struct open_how { flags, mode, resolve }
             ("open_how.resolve", Caller(2, 16, 8)),
+            DOMAIN,
+            BLOB,
         ],
+    },
+    // What Landlock has a say in, beside opening (security/landlock/fs.c, task.c).
+    Set {
+        calls: &[
+            "rename",
+            "renameat",
+            "renameat2",
+            "mkdir",
+            "mkdirat",
+            "rmdir",
+            "unlink",
+            "unlinkat",
+            "symlink",
+            "symlinkat",
+            "mknod",
+            "mknodat",
+            "truncate",
+            "execve",
+            "execveat",
+            "mount",
+            "umount2",
+            "move_mount",
+            "pivot_root",
+            "ptrace",
+        ],
+        errnos: &[EACCES, EXDEV, EPERM],
+        then: Then::Nothing,
+        values: &[CAPS, DOMAIN, BLOB],
     },
     // The first word of the mask is that of the first 64 nodes.
     Set {
@@ -311,76 +322,18 @@ pub(super) const OBJECTS: &[Set] = &[
             ("~key_bytes", Later),
         ],
     },
+    // struct sockaddr_in6: family, port, flow, 16 bytes of address, scope.
     Set {
-        calls: &["semget", "semop", "semtimedop", "semctl"],
-        errnos: &[ENOSPC, EINVAL, E2BIG, ENOMEM],
+        calls: &["bind", "connect"],
+        errnos: &[EINVAL],
         then: Then::Nothing,
-        values: &[
-            ipc!("~semmsl", "sem_ctls", Array(4)),
-            ipc!("~semmns", "sem_ctls", Array(4), Add::Bytes(4)),
-            ipc!("~semopm", "sem_ctls", Array(4), Add::Bytes(8)),
-            ipc!("~semmni", "sem_ctls", Array(4), Add::Bytes(12)),
-            ipc!("~used_sems", "used_sems", Int(4)),
-            in_use!("~sets", 0),
-        ],
+        values: &[("sin6_scope_id", Caller(1, 24, 4))],
     },
     Set {
-        calls: &["shmget", "shmat", "shmctl"],
-        errnos: &[ENOSPC, EINVAL, ENOMEM, EPERM],
+        calls: &["sendto"],
+        errnos: &[EINVAL],
         then: Then::Nothing,
-        values: &[
-            ipc!("~shmmni", "shm_ctlmni", Int(4)),
-            ipc!("~shmmax", "shm_ctlmax", Int(8)),
-            ipc!("~shmall", "shm_ctlall", Int(8)),
-            ipc!("~shm_tot", "shm_tot", Int(8)),
-            in_use!("~segments", 2),
-            CAPS,
-            MEMLOCK,
-            TOTAL_VM,
-            COMMITTED,
-            RAM,
-            SWAP,
-            OVERCOMMIT,
-            RATIO,
-            KBYTES,
-        ],
-    },
-    Set {
-        calls: &["msgget", "msgsnd"],
-        errnos: &[ENOSPC, EAGAIN, EINVAL, ENOMEM],
-        then: Then::Nothing,
-        values: &[
-            ipc!("~msgmni", "msg_ctlmni", Int(4)),
-            ipc!("~msgmax", "msg_ctlmax", Int(4)),
-            ipc!("~msgmnb", "msg_ctlmnb", Int(4)),
-            in_use!("~queues", 1),
-        ],
-    },
-    Set {
-        calls: &["mq_open"],
-        errnos: &[EINVAL, EMFILE, ENOSPC, ENFILE],
-        then: Then::Nothing,
-        values: &[
-            ipc!("~mq_queues", "mq_queues_count", Int(4)),
-            ipc!("~mq_queues_max", "mq_queues_max", Int(4)),
-            ipc!("~mq_msg_max", "mq_msg_max", Int(4)),
-            ipc!("~mq_msgsize_max", "mq_msgsize_max", Int(4)),
-            // struct mq_attr { mq_flags, mq_maxmsg, mq_msgsize, mq_curmsgs, … }
-            ("~mq_maxmsg", Caller(3, 8, 8)),
-            ("~mq_msgsize", Caller(3, 16, 8)),
-            CAPS,
-            NOFILE,
-        ],
-    },
-    Set {
-        calls: &["mq_timedsend"],
-        errnos: &[EAGAIN, ETIMEDOUT, EMSGSIZE],
-        then: Then::Nothing,
-        values: &[
-            of_queue("~mq_curmsgs", "attr.mq_curmsgs"),
-            of_queue("~mq_maxmsg", "attr.mq_maxmsg"),
-            of_queue("~mq_msgsize", "attr.mq_msgsize"),
-        ],
+        values: &[("sin6_scope_id", Caller(4, 24, 4))],
     },
     Set {
         calls: &["io_setup"],

@@ -123,6 +123,10 @@ impl Scene {
         self
     }
 
+    pub(in crate::causes) fn incident_mut(&mut self) -> &mut Incident {
+        &mut self.incident
+    }
+
     pub(in crate::causes) fn judge(&self, cause: &Cause) -> Option<Finding> {
         cause.judge(&Case { incident: &self.incident, path: self.path.as_ref() })
     }

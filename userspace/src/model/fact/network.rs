@@ -16,6 +16,7 @@ pub const ENTRY: &str = "routing entry";
 pub const NEIGHBOUR: &str = "neighbour";
 pub const IPV6_ALL: &str = "net.ipv6.conf.all.disable_ipv6";
 pub const IPV6_LO: &str = "net.ipv6.conf.lo.disable_ipv6";
+pub const MPTCP: &str = "net.mptcp.enabled";
 pub const PING_GROUPS: &str = "net.ipv4.ping_group_range";
 /// The chains of a firewall that packets leave through.
 pub const FIREWALL: &str = "firewall chains for packets that leave";

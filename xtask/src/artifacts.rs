@@ -33,9 +33,13 @@ pub(crate) struct Executable {
 /// cargo with the shared target and flags; the first words are the subcommand's.
 pub(crate) fn cargo(words: &[&str]) -> Command {
     let mut command = Command::new("cargo");
-    // Given by `cargo xtask` to this program; passed on they would name xtask's package to build scripts.
-    for name in ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_PKG_NAME", "CARGO_ENCODED_RUSTFLAGS"] {
-        command.env_remove(name);
+    // Given by `cargo xtask` to this program: passed on they would name xtask's package to build scripts, and one of them
+    // (ring's) then builds again, and all that stands on it, whenever cargo is called by itself in between.
+    let given = |name: &str| ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|start| name.starts_with(start));
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(|name| given(name) || name == "CARGO_ENCODED_RUSTFLAGS") {
+            command.env_remove(name);
+        }
     }
     let flags = match env::var("RUSTFLAGS") {
         Ok(own) if !own.is_empty() => format!("{own} {STATIC}"),

@@ -78,7 +78,7 @@ fn mapped(case: &Case<'_>) -> Option<Proof> {
     (number("op")? == F_ADD_SEALS && number("arg")? & WRITE != 0).then_some(())?;
     let weighed =
         claim::weigh(case, &["memfd_add_seals", "memfd_wait_for_pins"], SWITCH.callers, Some(true))?;
-    let sentence = "The memory file cannot be sealed against writing: somebody has it mapped writable.";
+    let sentence = "The memory file cannot be sealed against writing: it is mapped writable, or its pages are pinned by somebody.";
     let knob = claim::knob(KnobKind::File, "writable mapping", "/proc/<pid>/maps");
     Some(weighed.proof(case, SWITCH.deciders, sentence.into(), knob))
 }

@@ -83,11 +83,15 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
             "the verifier's log: the caller asked for none (log_level 0), or its memory was gone".into(),
         ];
     }
+    // Attributes may be wrong before the verifier begins, and a buffer that is used again still holds older words.
+    let elder = errno == Errno::EINVAL && case.verdict(DECIDERS).is_none();
+    let most = if elder { Confidence::Likely } else { Confidence::Proven };
     let evidence = [PROGRAM, LOG].iter().filter_map(|name| cite_state(case, name));
     Some(
         weighed
             .proof(case, DECIDERS, sentence, knob(KnobKind::Other, "BPF verifier", "kernel/bpf/verifier.c"))
-            .because(evidence),
+            .because(evidence)
+            .at_most(most, "that the log's last words are of this very call"),
     )
 }
 
@@ -137,6 +141,11 @@ mod tests {
             reason("back-edge from insn 1 to 0\nprocessed 0 insns"),
             Some("back-edge from insn 1 to 0")
         );
+    }
+
+    #[test]
+    fn words_in_a_buffer_may_be_older_than_a_wrong_attribute() {
+        assert_eq!(judged(PROG_LOAD, Errno::EINVAL, TEXT).map(|t| t.0), Some(Confidence::Likely));
     }
 
     #[test]

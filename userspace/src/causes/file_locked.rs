@@ -94,13 +94,16 @@ fn lease(case: &Case<'_>) -> Option<Proof> {
     if number("op") != Some(SETLEASE) {
         return None;
     }
-    let others = if number("arg") == Some(READ_LEASE) { "for writing" } else { "besides" };
+    let others = match number("arg") {
+        Some(READ_LEASE) => "is open for writing, or under another lease",
+        _ => "is open elsewhere, or under another lease",
+    };
     let weighed = claim::weigh(case, &["check_conflicting_open", "generic_add_lease"], LEASES, Some(true))?;
     let who = &case.failure().task.comm;
     let open = case.state(OPEN);
     let path = open.map_or_else(|| "the file".to_string(), |s| s.of.clone());
-    let by = open.map_or_else(String::new, |s| format!(" (it is open in {})", s.value));
-    let sentence = format!("{who} asked for a lease on {path}, which is open {others}{by}.");
+    let by = open.map_or_else(String::new, |s| format!(" (open in {})", s.value));
+    let sentence = format!("{who} asked for a lease on {path}, which {others}{by}.");
     let knob = Knob { kind: KnobKind::File, name: path.clone(), path };
     Some(weighed.proof(case, DECIDERS, sentence, knob).because(cite_state(case, OPEN)))
 }

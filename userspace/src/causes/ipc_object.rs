@@ -3,7 +3,8 @@
 use super::case::claim::{self, cite_state, knob, look, step};
 use super::case::switch::FILTER;
 use super::{Case, Cause, Fault, Proof};
-use crate::model::{Confidence, Errno, KnobKind, Remedy};
+use crate::limits::ipc::MSGMAX;
+use crate::model::{Confidence, Errno, KnobKind, Reading, Remedy};
 
 const EIDRM: Errno = Errno(libc::EIDRM);
 const DECIDERS: &[&str] = &[
@@ -162,18 +163,27 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
         match errno {
             EIDRM => ("missing", Some(true), gone(), id),
             // The number is one of several things that may be wrong.
-            Errno::EINVAL if seen == Some(false) => ("missing", Some(true), gone(), id),
+            Errno::EINVAL if seen == Some(false) && !too_long(case) => ("missing", Some(true), gone(), id),
             _ => return None,
         }
     };
     let weighed = claim::weigh(case, DECIDERS, CALLERS, state)?;
+    // Programs tidy up behind a failure: what is not there later may have been there.
+    let seen_no = case.verdict(DECIDERS).is_some();
+    let most = if errno == Errno::EINVAL && !seen_no { Confidence::Likely } else { Confidence::Proven };
     let path = if kind.get == call { format!("{path:#010x}") } else { format!("{}", path as i32) };
     let object = format!("{name} {}", kind.letter);
     Some(
         weighed
             .proof(case, DECIDERS, sentence, knob(KnobKind::Other, &object, path))
-            .because(cite_state(case, OBJECT)),
+            .because(cite_state(case, OBJECT))
+            .at_most(most, "that it was gone before the call, not only after it"),
     )
+}
+
+/// msgsnd(2) of more than kernel.msgmax, which has the same errno.
+fn too_long(case: &Case<'_>) -> bool {
+    case.reading(&MSGMAX).and_then(Reading::exceeded) == Some(true)
 }
 
 /// mq_open(2): a file of the mqueue file system of the namespace.
@@ -274,7 +284,7 @@ fn remedy(case: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::causes::case::testing::{judge_with, set_args, state, valued};
+    use crate::causes::case::testing::{judge_with, over, set_args, state, valued};
 
     fn judged(call: &str, errno: i32, args: &[(&str, u64)], seen: &str) -> Option<(Confidence, String)> {
         let mut i = valued(call, Errno(errno), args, &[], vec![]);
@@ -302,10 +312,21 @@ mod tests {
         assert!(judged("semop", libc::EIDRM, &[("semid", 5)], "").unwrap().1.contains("5"));
         assert_eq!(
             judged("shmat", libc::EINVAL, &[("shmid", 5)], "none").map(|t| t.0),
-            Some(Confidence::Proven)
+            Some(Confidence::Likely)
         );
         assert_eq!(judged("shmat", libc::EINVAL, &[("shmid", 5)], "shmid 5: perms 600"), None, "it is there");
         assert_eq!(judged("shmat", libc::EINVAL, &[("shmid", 5)], ""), None, "nobody looked");
+    }
+
+    #[test]
+    fn a_message_that_is_too_long_is_another_cause() {
+        let sent = |size: u64| {
+            let mut i =
+                valued("msgsnd", Errno::EINVAL, &[("msqid", 5)], &[], vec![over(&MSGMAX, 0, 8192, size)]);
+            i.facts.push(state(OBJECT, "id 5", "none"));
+            judge_with(&CAUSE, &i).map(|f| f.confidence)
+        };
+        assert_eq!((sent(10), sent(9000)), (Some(Confidence::Likely), None));
     }
 
     #[test]

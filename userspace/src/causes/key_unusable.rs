@@ -70,11 +70,12 @@ const OPERATIONS: &[(u64, &str)] = &[
     (15, "to set the end of"),
     (17, "to see the label of"),
     (21, "to invalidate"),
-    (23, "to compute with"),
     (30, "to move"),
 ];
 /// What a search looks in, not for.
 const SEARCH: u64 = 10;
+/// KEYCTL_LINK, KEYCTL_UNLINK, KEYCTL_MOVE name a keyring beside the key.
+const WITH_RING: &[u64] = &[8, 9, 30];
 
 pub(super) static CAUSE: Cause = Cause {
     slug: "key-unusable",
@@ -189,9 +190,11 @@ fn used(case: &Case<'_>, errno: Errno) -> Option<Told> {
     let (_, verb) = OPERATIONS.iter().find(|(op, _)| *op == operation)?;
     let who = &case.failure().task.comm;
     let key = number(case.failure().number_arg("arg2")?);
+    let ring = WITH_RING.contains(&operation);
+    let or = if ring { ", or the keyring it was about" } else { "" };
     if let Some(state) = spent(errno) {
-        let sentence = format!("{who} wanted {verb} the key {key}, which {state}.");
-        return Some(Told { sentence, sure: true, name: "key" });
+        let sentence = format!("{who} wanted {verb} the key {key}{or}, which {state}.");
+        return Some(Told { sentence, sure: !ring, name: "key" });
     }
     match errno.0 {
         ENOKEY if operation == SEARCH => Some(Told {
@@ -199,13 +202,16 @@ fn used(case: &Case<'_>, errno: Errno) -> Option<Told> {
             sure: false,
             name: "keyring",
         }),
+        // Also of a key that a helper was to make and did not, which stays for a while as a negative one.
         ENOKEY => Some(Told {
-            sentence: format!("{who} wanted {verb} the key {key}, and there is none of that number for it."),
+            sentence: format!(
+                "{who} wanted {verb} the key {key}{or}, and there is none of that number that it could use."
+            ),
             sure: true,
             name: "key",
         }),
         libc::EACCES => Some(Told {
-            sentence: format!("{who} wanted {verb} the key {key}, whose rights do not allow it."),
+            sentence: format!("{who} wanted {verb} the key {key}{or}, whose rights do not allow it."),
             sure: false,
             name: "key rights",
         }),
@@ -224,7 +230,9 @@ fn requested(case: &Case<'_>, errno: Errno) -> Option<Told> {
     let helper = asks.is_some_and(|a| a.value != crate::model::ArgValue::Null);
     match errno.0 {
         ENOKEY if !helper => Some(Told {
-            sentence: format!("{who} has no key {object} in its keyrings (thread, process, session, user)."),
+            sentence: format!(
+                "{who} has no key {object} that is of use in its keyrings (thread, process, session, user)."
+            ),
             sure: true,
             name: "keyring",
         }),
@@ -287,9 +295,9 @@ fn signature(case: &Case<'_>, call: &str, errno: Errno) -> Option<Told> {
         ENOKEY => format!(
             "The {what} that {who} wanted to load is signed with a key that this kernel does not know."
         ),
-        REJECTED => format!(
-            "The {what} that {who} wanted to load has no valid signature, and this kernel takes signed ones only."
-        ),
+        REJECTED => {
+            format!("The {what} that {who} wanted to load has no signature that this kernel accepts.")
+        }
         _ => return None,
     };
     Some(Told { sentence, sure: true, name: "signature" })

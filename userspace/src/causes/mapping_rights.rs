@@ -143,12 +143,19 @@ fn unmappable(case: &Case<'_>) -> Option<Against> {
     Some(Against { state, sentence: format!("{path}{on} cannot be mapped: it is {what}."), name: "file" })
 }
 
+/// Devices and the kernel's own files may forbid their mappings what they like (`vm_flags_clear()` in their mmap).
+fn is_driven(path: &str) -> bool {
+    let device = path.starts_with("/dev/") && !path.starts_with("/dev/shm/");
+    device || !path.starts_with('/') || path.starts_with("/proc/") || path.starts_with("/sys/")
+}
+
 /// EACCES of mprotect(2): the mapping may not become that.
 fn kept(case: &Case<'_>) -> Option<Against> {
     let prot = number(case, "prot");
     let may = case.state(MAY)?;
     let lacks = |bit: i32, word: &str| prot & bit as u64 != 0 && !may.value.contains(word);
     let path = if may.of.is_empty() { "The mapping" } else { may.of.as_str() };
+    let or = if is_driven(path) { ", or its driver does not allow it" } else { "" };
     let (sentence, name) = if lacks(libc::PROT_WRITE, "write") && may.of.starts_with("/memfd:") {
         (
             format!(
@@ -157,9 +164,12 @@ fn kept(case: &Case<'_>) -> Option<Against> {
             "F_SEAL_FUTURE_WRITE",
         )
     } else if lacks(libc::PROT_WRITE, "write") {
-        (format!("{path} was opened for reading only: its shared mapping cannot be made writable."), "O_RDWR")
+        (
+            format!("{path} was opened for reading only{or}: its shared mapping cannot be made writable."),
+            "O_RDWR",
+        )
     } else if lacks(libc::PROT_EXEC, "execute") {
-        (format!("{path} lies on a mount with noexec: its mapping cannot be made executable."), "noexec")
+        (format!("{path} lies on a mount with noexec{or}: its mapping cannot be made executable."), "noexec")
     } else if lacks(libc::PROT_READ, "read") {
         (format!("{path} may not be read by its mapping."), "O_RDWR")
     } else {
@@ -256,6 +266,12 @@ mod tests {
         assert_eq!(kept("read write", libc::PROT_EXEC), Some((Confidence::Proven, "noexec".into())));
         assert_eq!(kept("read write execute", libc::PROT_EXEC), None);
         assert_eq!(judge_with(&CAUSE, &call("mprotect", libc::EACCES, libc::PROT_WRITE, 0)), None);
+    }
+
+    #[test]
+    fn a_driver_may_be_the_one() {
+        assert!(is_driven("anon_inode:[perf_event]") && is_driven("/dev/dri/card0"));
+        assert!(!is_driven("/dev/shm/x") && !is_driven("/srv/data"));
     }
 
     #[test]

@@ -71,14 +71,16 @@ somebody has the file mapped writable; EINVAL on a file that is in no memory.",
     ],
 };
 
+const BUSY: &[&str] =
+    &["memfd_wait_for_pins", "shmem_wait_for_pins", "do_fcntl", "__x64_sys_fcntl", "__do_sys_fcntl"];
+
 /// F_ADD_SEALS with F_SEAL_WRITE: memfd_wait_for_pins() and mapping_deny_writable() say EBUSY.
 fn mapped(case: &Case<'_>) -> Option<Proof> {
     case.denied(&["fcntl", "fcntl64"], Errno(libc::EBUSY))?;
     let number = |name: &str| case.failure().number_arg(name);
     (number("op")? == F_ADD_SEALS && number("arg")? & WRITE != 0).then_some(())?;
-    let weighed =
-        claim::weigh(case, &["memfd_add_seals", "memfd_wait_for_pins"], SWITCH.callers, Some(true))?;
-    let sentence = "The memory file cannot be sealed against writing: somebody has it mapped writable.";
+    let weighed = claim::weigh(case, SWITCH.deciders, BUSY, Some(true))?;
+    let sentence = "The memory file cannot be sealed against writing: it is mapped writable, or its pages are pinned by somebody.";
     let knob = claim::knob(KnobKind::File, "writable mapping", "/proc/<pid>/maps");
     Some(weighed.proof(case, SWITCH.deciders, sentence.into(), knob))
 }

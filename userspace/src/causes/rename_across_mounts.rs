@@ -70,6 +70,16 @@ fn within(case: &Case<'_>, call: &str, to: &str, one_project: bool) -> String {
     }
 }
 
+/// Where it comes from and where it was to go; `None` for an ioctl(2) that is about something else.
+fn ends<'a>(case: &Case<'a>, call: &str) -> Option<(Option<&'a Place>, Option<&'a Place>)> {
+    Some(match call {
+        "ioctl" if case.failure().number_arg("op") != Some(FICLONE) => return None,
+        "ioctl" => (case.place("argp"), case.place("fd")),
+        "copy_file_range" => (case.place("fd_in"), case.place("fd_out")),
+        _ => (case.place("oldpath"), case.place("newpath")),
+    })
+}
+
 fn explain(case: &Case<'_>) -> Option<Proof> {
     let call = case.denied(CALLS, EXDEV)?;
     // Within one mount, by a process that has confined itself.
@@ -77,14 +87,7 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
         return None;
     }
     let clone = call == "ioctl";
-    if clone && case.failure().number_arg("op") != Some(FICLONE) {
-        return None;
-    }
-    let (old, new) = match call {
-        "ioctl" => (case.place("argp"), case.place("fd")),
-        "copy_file_range" => (case.place("fd_in"), case.place("fd_out")),
-        _ => (case.place("oldpath"), case.place("newpath")),
-    };
+    let (old, new) = ends(case, call)?;
     let pair = old.and_then(mount).zip(new.and_then(mount));
     // Blocks are shared within a file system, through whatever mounts (`vfs_clone_file_range()`; one mount before 5.19).
     let apart = pair.map(|(o, n)| if clone { o.1 != n.1 } else { o != n });

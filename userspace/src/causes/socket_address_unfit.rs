@@ -3,7 +3,7 @@
 use super::case::net;
 use super::case::switch::FILTER;
 use super::{Case, Cause, Fault, Proof};
-use crate::model::{Errno, Remedy, Socket};
+use crate::model::{Confidence, Errno, Remedy, Socket};
 use std::net::{IpAddr, Ipv6Addr};
 
 const DECIDERS: &[&str] = &[
@@ -71,7 +71,14 @@ fn without_interface(case: &Case<'_>, socket: &Socket) -> Option<Proof> {
     );
     let seen =
         case.value(SCOPE).map(|index| format!("at that instant sin6_scope_id of the address was {index}"));
-    Some(weight.proof(sentence, net::other("sin6_scope_id"), seen.into_iter().collect()))
+    let proof = weight.proof(sentence, net::other("sin6_scope_id"), seen.into_iter().collect());
+    // sendto(2) asks the routing table, which may find another reason.
+    let most = if case.denied(&["sendto"], Errno::EINVAL).is_some() {
+        Confidence::Likely
+    } else {
+        Confidence::Proven
+    };
+    Some(proof.at_most(most, "the function that refused: a message has more that may be wrong"))
 }
 
 fn unbindable(case: &Case<'_>, socket: &Socket) -> Option<Proof> {
@@ -87,7 +94,8 @@ fn unbindable(case: &Case<'_>, socket: &Socket) -> Option<Proof> {
         (proof.limit, proof.usage, proof.unit) = (Some(*least), Some(length), "bytes".into());
         return Some(proof);
     }
-    if socket.local_port == 0 {
+    // A raw socket has its protocol there.
+    if socket.local_port == 0 || !(socket.is_stream() || socket.is_datagram()) {
         return None;
     }
     let weight = net::weigh(case, DECIDERS, Some(true), "")?;
@@ -145,7 +153,7 @@ fn remedy(case: &Case<'_>, proof: &Proof) -> Vec<Remedy> {
 mod tests {
     use super::*;
     use crate::causes::case::net_testing::{Scene, scene};
-    use crate::model::{Confidence, Filters};
+    use crate::model::Filters;
 
     fn with(call: &str, socket: Socket, to: &str, length: u64) -> Scene {
         let mut scene = scene(call, libc::EINVAL).with(socket).to(to).number("addrlen", length);

@@ -1,7 +1,7 @@
 //! The filter of a socket is locked: nobody may change it any more.
 
-use super::case::net;
 use super::case::switch::FILTER;
+use super::case::{claim, net};
 use super::{Case, Cause, Fault, Proof};
 use crate::model::{Errno, Remedy};
 
@@ -13,6 +13,14 @@ const DECIDERS: &[&str] = &[
     "sk_reuseport_attach_bpf",
     "__get_filter",
     "__get_bpf",
+];
+const CALLERS: &[&str] = &[
+    "sk_setsockopt",
+    "sock_setsockopt",
+    "do_sock_setsockopt",
+    "__sys_setsockopt",
+    "__x64_sys_setsockopt",
+    "__do_sys_setsockopt",
 ];
 /// SOL_SOCKET, and its options that change a filter (include/uapi/asm-generic/socket.h).
 const SOL_SOCKET: u64 = 1;
@@ -59,14 +67,14 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
     let (_, name) = OPTIONS.iter().find(|(known, _)| *known == option)?;
     let flags = case.failure().socket().map(|socket| socket.flags);
     let state = flags.map(|flags| flags & (LOCKED | LOCKED_BEFORE) != 0);
-    let weight = net::weigh(case, DECIDERS, state, "whether the socket's filter was locked")?;
+    let weighed = claim::weigh(case, DECIDERS, CALLERS, state)?;
     let sentence = format!(
         "{name} is refused to {}: the filter of the socket is locked for good (SO_LOCK_FILTER).",
         case.failure().task.comm
     );
     let seen = flags
         .map(|flags| format!("at that instant sock.sk_flags were {flags:#x}, SOCK_FILTER_LOCKED among them"));
-    Some(weight.proof(sentence, net::other("SO_LOCK_FILTER"), seen.into_iter().collect()))
+    Some(weighed.proof(case, DECIDERS, sentence, net::other("SO_LOCK_FILTER")).because(seen))
 }
 
 fn remedy(_: &Case<'_>, _: &Proof) -> Vec<Remedy> {

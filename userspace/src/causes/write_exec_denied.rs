@@ -4,7 +4,7 @@ use super::case::claim::{self, knob, look, step};
 use super::case::rights::module_stands;
 use super::case::switch::FILTER;
 use super::{Case, Cause, Fault, Proof, Rival};
-use crate::model::{Errno, KnobKind, Remedy};
+use crate::model::{Confidence, Errno, KnobKind, Remedy};
 
 /// `map_deny_write_exec()` (include/linux/mman.h) is inlined into these.
 const DECIDERS: &[&str] = &["map_deny_write_exec", "mmap_region", "__mmap_region"];
@@ -84,6 +84,10 @@ fn wanted(case: &Case<'_>) -> Option<&'static str> {
     Some(words)
 }
 
+fn writes(prot: u64) -> bool {
+    prot & libc::PROT_WRITE as u64 != 0
+}
+
 /// Whether the memory of the process has the flag; unknown where the bit may mean something else.
 fn flagged(case: &Case<'_>) -> Option<bool> {
     let mut numbers = case.incident.host.kernel.split(['.', '-']).map_while(|n| n.parse::<u32>().ok());
@@ -109,6 +113,9 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
     let seen = case.value(FLAGS).filter(|_| flagged(case).is_some()).map(|flags| {
         format!("at that instant mm_struct.flags of {who} were {flags:#x}: MMF_HAS_MDWE (bit 28) is set")
     });
+    // What was executable already may stay so, and what cannot become so is refused by others.
+    let known = case.state("mapping").is_some() || case.failure().number_arg("prot").is_some_and(writes);
+    let most = if known { Confidence::Proven } else { Confidence::Likely };
     Some(
         weighed
             .proof(
@@ -117,7 +124,8 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
                 format!("{who} {verb} {wanted}: that was given up for it (PR_SET_MDWE)."),
                 knob(KnobKind::Other, "PR_SET_MDWE", ""),
             )
-            .because(seen),
+            .because(seen)
+            .at_most(most, "the mapping, as it was before the call"),
     )
 }
 
@@ -147,7 +155,6 @@ fn remedy(case: &Case<'_>, _: &Proof) -> Vec<Remedy> {
 mod tests {
     use super::*;
     use crate::causes::case::testing::{judge_with, state, valued};
-    use crate::model::Confidence;
 
     const RW: u64 = 3;
     const RX: u64 = 5;
@@ -168,7 +175,12 @@ mod tests {
     #[test]
     fn the_flag_of_the_memory_proves_it() {
         assert_eq!(judged("mmap", RWX, Some(HAS_MDWE), "6.12.1", ""), Some(Confidence::Proven));
-        assert_eq!(judged("mprotect", RX, Some(HAS_MDWE), "6.3.0-1", ""), Some(Confidence::Proven));
+        assert_eq!(judged("mprotect", RWX, Some(HAS_MDWE), "6.3.0-1", ""), Some(Confidence::Proven));
+        assert_eq!(
+            judged("mprotect", RX, Some(HAS_MDWE), "6.3.0-1", ""),
+            Some(Confidence::Likely),
+            "of what?"
+        );
         assert_eq!(judged("mmap", RWX, Some(0), "6.12.1", ""), None, "it was not given up");
     }
 

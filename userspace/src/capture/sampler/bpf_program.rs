@@ -54,8 +54,8 @@ pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
         out.facts.push(Fact::State(State { name, of: String::new(), value, source, after_ns }));
     };
     note("bpf program", program(&attributes), "the caller's union bpf_attr");
-    let (room, log) = (word(&attributes, 28) as usize, long(&attributes, 32));
-    if room == 0 || log == 0 {
+    let (level, room, log) = (word(&attributes, 24), word(&attributes, 28) as usize, long(&attributes, 32));
+    if level == 0 || room == 0 || log == 0 {
         return;
     }
     let mut bytes = vec![0_u8; room.min(MOST_LOG)];

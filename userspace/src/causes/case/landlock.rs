@@ -13,9 +13,10 @@ use crate::model::{Confidence, Errno, Knob, KnobKind, PlaceKind};
 const DOMAIN: &str = "in a Landlock domain";
 const FIRST_WORD: &str = "first word of cred.security";
 
-/// Modules with a part of the credentials' blob (`lbs_cred` in their `lsm_blob_sizes`); parts are given out in the order
-/// in which the modules are listed.
-const WITH_BLOB: &[&str] = &["landlock", "apparmor", "selinux", "smack", "tomoyo"];
+/// Modules without a part of the credentials' blob (no `lbs_cred` in their `lsm_blob_sizes`); parts are given out in the
+/// order in which the modules are listed.
+const WITHOUT_BLOB: &[&str] =
+    &["capability", "lockdown", "yama", "loadpin", "safesetid", "bpf", "integrity", "ima", "evm", "ipe"];
 
 /// What takes a file from one folder to another: EXDEV where the domain does not allow both.
 pub(in crate::causes) const MOVES: &[&str] = &["rename", "renameat", "renameat2", "link", "linkat"];
@@ -47,14 +48,15 @@ const FILES: &[&str] = &[
 /// EPERM to whoever is in a domain about files: hook_sb_mount(), hook_move_mount(), hook_sb_pivotroot() and their kin.
 const MOUNTS: &[&str] = &["mount", "move_mount", "umount2", "umount", "pivot_root"];
 
-/// File systems on which rename(2) and link(2) within one mount say EXDEV for quota projects only (tmpfs: never).
-const PLAIN: &[&str] = &["tmpfs", "ext4", "xfs", "ramfs", "ext2", "ext3"];
+/// File systems on which rename(2) and link(2) within one mount say EXDEV for quota projects only (tmpfs: never); ext4 and
+/// f2fs say it of folders with different encryption, too (`fscrypt_prepare_rename()`).
+const PLAIN: &[&str] = &["tmpfs", "ramfs", "xfs"];
 
 /// Whether the task was in a domain; `None` where that could not be read.
 pub(in crate::causes) fn domain(case: &Case<'_>) -> Option<bool> {
     let by_order = || {
         let modules = identity(case)?.modules.as_deref()?;
-        let first = modules.split(',').find(|module| WITH_BLOB.contains(module))?;
+        let first = modules.split(',').find(|module| !WITHOUT_BLOB.contains(module))?;
         case.value(FIRST_WORD).filter(|_| first == "landlock")
     };
     case.value(DOMAIN).or_else(by_order).map(|is| is != 0)
@@ -80,7 +82,7 @@ pub(in crate::causes) fn moved(case: &Case<'_>) -> Option<Proof> {
     if overlay || projects.is_some_and(|(a, b)| a != b) {
         return None;
     }
-    let plain = PLAIN.contains(&from.fstype.as_str()) && (projects.is_some() || from.fstype == "tmpfs");
+    let plain = PLAIN.contains(&from.fstype.as_str()) && (projects.is_some() || from.fstype != "xfs");
     let sentence = format!(
         "{} is in a Landlock domain that does not let it {} {} into another folder ({}).",
         case.failure().task.comm,
@@ -181,9 +183,14 @@ mod tests {
     #[test]
     fn a_move_within_one_mount_is_the_domain_s() {
         assert_eq!(moves("rename", 1, "tmpfs", "/d/b/f", None), Some(Confidence::Proven));
-        assert_eq!(moves("linkat", 1, "ext4", "/d/b/f", Some((0, 0))), Some(Confidence::Proven));
+        assert_eq!(moves("linkat", 1, "xfs", "/d/b/f", Some((0, 0))), Some(Confidence::Proven));
         assert_eq!(
-            moves("rename", 1, "ext4", "/d/b/f", None),
+            moves("linkat", 1, "ext4", "/d/b/f", Some((0, 0))),
+            Some(Confidence::Likely),
+            "encryption"
+        );
+        assert_eq!(
+            moves("rename", 1, "xfs", "/d/b/f", None),
             Some(Confidence::Likely),
             "projects were not read"
         );
@@ -205,6 +212,7 @@ mod tests {
         assert_eq!(told("lockdown,capability,landlock,yama,apparmor", 1), Some(true));
         assert_eq!(told("lockdown,capability,landlock,bpf", 0), Some(false));
         assert_eq!(told("capability,apparmor,landlock", 1), None, "AppArmor's word");
+        assert_eq!(told("capability,new_module,landlock", 1), None, "whatever that is");
         assert_eq!(told("capability,yama", 1), None);
     }
 

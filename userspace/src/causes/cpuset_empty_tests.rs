@@ -111,3 +111,22 @@ fn what_could_not_be_looked_at_is_likely_at_most() {
     assert!(clone(CLONE_INTO_CGROUP | 0x1000_0000).is_none(), "a user namespace may be one too many");
     assert!(clone(0).is_none());
 }
+
+#[test]
+fn a_late_reading_is_as_good_where_the_check_was_seen_to_refuse() {
+    let mut incident = testing::incident("write", Errno::ENOSPC, vec![]);
+    let late = Cpuset { after_ns: FRESH_NS + 1, ..cpuset("cgroup.procs") };
+    incident.facts = vec![Fact::Cpuset(late)];
+    let path = |method: &str| crate::model::Path {
+        decider: Some("cpuset_can_attach_check".into()),
+        decider_method: Some(method.into()),
+        ..Default::default()
+    };
+    let judge = |path: Option<crate::model::Path>| {
+        let found = CAUSE.judge(&Case { incident: &incident, path: path.as_ref() });
+        found.map(|f| (f.confidence, f.missing.len()))
+    };
+    assert_eq!(judge(None), Some((Confidence::Likely, 1)));
+    assert_eq!(judge(Some(path("catalogue"))), Some((Confidence::Likely, 1)));
+    assert_eq!(judge(Some(path("return-value"))), Some((Confidence::Proven, 0)));
+}

@@ -48,8 +48,7 @@ pub(crate) struct Options {
     /// Only tests whose name contains this
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
-    /// After so many minutes no further guest is booted; what was not run is told at the end. On two cores all four kernels
-    /// take about half as long
+    /// After so many minutes no further guest is booted; what was not run is told at the end
     #[arg(long, value_name = "MINUTES", default_value_t = 75)]
     minutes: u64,
 }

@@ -40,7 +40,7 @@ mod tasks;
 use super::cgroups::Names;
 use super::clock;
 use crate::limits::read::Root;
-use crate::model::{Errno, Fact, Failure, FailureKind, Owner, Reading, Suspect};
+use crate::model::{Errno, Fact, Failure, FailureKind, Owner, Reading, State, Suspect};
 use std::path::{Path, PathBuf};
 
 /// What the sampler adds to a failure.
@@ -50,6 +50,14 @@ pub struct Sampled {
     pub suspects: Vec<Suspect>,
     pub owners: Vec<Owner>,
     pub facts: Vec<Fact>,
+}
+
+impl Sampled {
+    /// What is no number against a ceiling (see [`State`]).
+    fn state(&mut self, name: &str, of: &str, value: String, source: &str, after_ns: u64) {
+        let (name, of, source) = (name.into(), of.into(), source.into());
+        self.facts.push(Fact::State(State { name, of, value, source, after_ns }));
+    }
 }
 
 /// A failed system call under the sampler's eyes.

@@ -174,16 +174,16 @@ impl Pipeline {
         if !self.may_look_closer() || incident.failure.syscall().is_none() {
             return;
         }
-        let (pid, graph) = (incident.failure.task.pid, incident.graph.as_ref());
-        let is_lost = graph.is_none_or(|graph| !graph.failed.is_whole());
-        if !is_lost && graph.is_some_and(|graph| graph.failed.root.ret.is_some()) {
+        let pid = incident.failure.task.pid;
+        let whole = incident.graph.as_ref().filter(|graph| graph.failed.is_whole());
+        if whole.is_some_and(|graph| graph.failed.root.ret.is_some()) {
             return;
         }
         // A search of PATH fails all the time, and nobody wants to know who decided that.
         if rank::is_noise(&explain::explain_one(incident.clone(), explain::Options::default())) {
             return;
         }
-        match graph.filter(|_| !is_lost) {
+        match whole {
             Some(graph) => self.want(key.clone(), graph, pid),
             None => {
                 if self.closer.lost.len() == MOST_WANTED {

@@ -2,7 +2,7 @@
 //! (`bpf_map_show_fdinfo()`, kernel/bpf/syscall.c).
 
 use super::{Look, Sampled, caller, file_system::own};
-use crate::model::{Errno, Fact, Failure, State};
+use crate::model::{Errno, Failure};
 use std::fs;
 
 /// BPF_MAP_UPDATE_ELEM, BPF_MAP_DELETE_ELEM and BPF_MAP_FREEZE begin with the map's descriptor.
@@ -26,13 +26,7 @@ pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
     {
         if let Some(value) = field(key) {
             let (of, source) = (format!("descriptor {fd}"), format!("/proc/PID/fdinfo/{fd}"));
-            out.facts.push(Fact::State(State {
-                name: name.into(),
-                of,
-                value: value.into(),
-                source,
-                after_ns,
-            }));
+            out.state(name, &of, value.into(), &source, after_ns);
         }
     }
 }

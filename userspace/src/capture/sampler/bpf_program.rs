@@ -2,7 +2,7 @@
 //! which a failed call leaves behind (`union bpf_attr` in include/uapi/linux/bpf.h, kernel/bpf/log.c).
 
 use super::{Look, Sampled, caller, file_system::own};
-use crate::model::{Errno, Fact, Failure, State};
+use crate::model::{Errno, Failure};
 
 /// BPF_PROG_LOAD.
 const PROG_LOAD: u64 = 5;
@@ -50,8 +50,7 @@ pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
     }
     let after_ns = look.after(failure);
     let mut note = |name: &str, value: String, source: &str| {
-        let (name, source) = (name.into(), source.into());
-        out.facts.push(Fact::State(State { name, of: String::new(), value, source, after_ns }));
+        out.state(name, "", value, source, after_ns);
     };
     note("bpf program", program(&attributes), "the caller's union bpf_attr");
     let (level, room, log) = (word(&attributes, 24), word(&attributes, 28) as usize, long(&attributes, 32));

@@ -164,10 +164,19 @@ pub(super) fn own(view: &View, task: &Task) -> Option<PathBuf> {
 
 /// A descriptor opened for reading alone cannot be the one that was written to: the number was used again.
 fn writable(fdinfo: &Path) -> Option<()> {
-    let text = fs::read_to_string(fdinfo).ok()?;
-    let flags = text.lines().find_map(|line| line.strip_prefix("flags:"))?.trim();
-    let flags = i32::from_str_radix(flags, 8).ok()?;
+    let flags = open_flags(&fs::read_to_string(fdinfo).ok()?)?;
     (flags & libc::O_ACCMODE != libc::O_RDONLY).then_some(())
+}
+
+/// How a descriptor was opened (open(2)), from its fdinfo (proc_pid_fdinfo(5)).
+pub(super) fn open_flags(fdinfo: &str) -> Option<i32> {
+    let flags = fdinfo.lines().find_map(|line| line.strip_prefix("flags:"))?;
+    i32::from_str_radix(flags.trim(), 8).ok()
+}
+
+/// Whether what it was opened for includes writing; a mere place in the tree (O_PATH) is opened for nothing.
+pub(super) fn is_for_writing(fdinfo: &str) -> bool {
+    open_flags(fdinfo).is_some_and(|f| f & libc::O_ACCMODE != libc::O_RDONLY && f & libc::O_PATH == 0)
 }
 
 /// Opens a path as the task would, or the folder that would have held it.

@@ -3,7 +3,7 @@
 
 use super::{Look, Sampled};
 use crate::limits::read::Root;
-use crate::model::{Errno, Fact, Failure, State};
+use crate::model::{Errno, Failure};
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::path::Path;
@@ -48,8 +48,7 @@ pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
     };
     let after_ns = look.after(failure);
     let mut note = |name: &str, value: String| {
-        let (name, of, source) = (name.into(), of.clone(), path.clone());
-        out.facts.push(Fact::State(State { name, of, value, source, after_ns }));
+        out.state(name, &of, value, &path, after_ns);
     };
     let Some(object) = find(&text, id, asked) else { return note("ipc object", "none".into()) };
     let word = |name: &str| object.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);

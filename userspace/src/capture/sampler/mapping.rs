@@ -4,8 +4,9 @@
 //! A mapping keeps for its life what it may be given at most (`VM_MAYWRITE`, `VM_MAYEXEC`: `mw` and `me` in the line
 //! VmFlags of proc_pid_smaps(5)): do_mmap() in mm/mmap.c takes it from how the file was opened and from its mount.
 
-use super::{Look, Sampled, file_system::own};
-use crate::model::{Errno, Fact, Failure, State};
+use super::file_system::{open_flags, own};
+use super::{Look, Sampled};
+use crate::model::{Errno, Failure};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::AsRawFd;
@@ -31,8 +32,7 @@ pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
     let Some(task) = own(&look.view, &failure.task) else { return };
     let after_ns = look.after(failure);
     let mut note = |name: &str, of: &str, value: String, source: &str| {
-        let (name, of, source) = (name.into(), of.into(), source.into());
-        out.facts.push(Fact::State(State { name, of, value, source, after_ns }));
+        out.state(name, of, value, source, after_ns);
     };
     match look.call {
         "mmap" | "mmap2" => {
@@ -66,8 +66,7 @@ pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
 /// What the descriptor was opened for: O_ACCMODE of its flags.
 fn open_mode(task: &Path, fd: i32) -> Option<&'static str> {
     let info = std::fs::read_to_string(task.join(format!("fdinfo/{fd}"))).ok()?;
-    let flags = info.lines().find_map(|l| l.strip_prefix("flags:"))?.trim();
-    let flags = i32::from_str_radix(flags, 8).ok()?;
+    let flags = open_flags(&info)?;
     Some(match flags & libc::O_ACCMODE {
         _ if flags & libc::O_PATH != 0 => "nothing",
         libc::O_RDONLY => "reading",

@@ -1,7 +1,7 @@
 //! Group, session and terminal of a process that was refused another (proc_pid_stat(5)).
 
 use super::{Look, Sampled, file_system::own};
-use crate::model::{Errno, Fact, Failure, State};
+use crate::model::{Errno, Failure};
 use std::fs;
 
 /// TIOCSCTTY, TIOCSPGRP.
@@ -22,7 +22,7 @@ pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
     let after_ns = look.after(failure);
     let mut note = |name: &str, value: String| {
         let source = format!("/proc/{}/stat", failure.task.pid);
-        out.facts.push(Fact::State(State { name: name.into(), of: String::new(), value, source, after_ns }));
+        out.state(name, "", value, &source, after_ns);
     };
     let leads = |number: u32| if number == failure.task.pid { "leads it".into() } else { number.to_string() };
     note("process group", leads(numbers.group));

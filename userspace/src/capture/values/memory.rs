@@ -30,12 +30,10 @@ const MM_FLAGS: Named = ("mm flags", Task(&[MM, ("mm_struct", "flags", Sized(8))
 const JIT_LIMIT: Named = ("~jit_limit", variable("bpf_jit_limit", 8));
 const JIT_USED: Named = ("~jit_used", variable("bpf_jit_current", 8));
 
-pub(super) const SETS: &[Set] = &[
-    Set {
-        calls: &["mmap", "munmap", "madvise"],
-        errnos: &[ENOMEM, EAGAIN, EPERM, EACCES],
-        then: Then::Nothing,
-        values: &[
+/// What every change of a mapping is held against, and what else some are.
+macro_rules! of_mappings {
+    [$($more:expr),+ $(,)?] => {
+        &[
             MAPS,
             MOST_MAPS,
             TOTAL_VM,
@@ -50,6 +48,17 @@ pub(super) const SETS: &[Set] = &[
             KBYTES,
             MEMLOCK,
             MM_FLAGS,
+            $($more),+
+        ]
+    };
+}
+
+pub(super) const SETS: &[Set] = &[
+    Set {
+        calls: &["mmap", "munmap", "madvise"],
+        errnos: &[ENOMEM, EAGAIN, EPERM, EACCES],
+        then: Then::Nothing,
+        values: of_mappings![
             // kernel/events/core.c `perf_mmap()`
             (OF_USER, USER_LOCKED.1),
             (OF_PROCESS, Task(&[MM, ("mm_struct", "pinned_vm.counter", Int(8))], &[])),
@@ -59,21 +68,7 @@ pub(super) const SETS: &[Set] = &[
         calls: &["mremap", "mprotect", "pkey_mprotect"],
         errnos: &[ENOMEM, EAGAIN, EPERM, EACCES],
         then: Then::Nothing,
-        values: &[
-            MAPS,
-            MOST_MAPS,
-            TOTAL_VM,
-            DATA_VM,
-            CAPS,
-            MIN_ADDR,
-            COMMITTED,
-            RAM,
-            SWAP,
-            OVERCOMMIT,
-            RATIO,
-            KBYTES,
-            MEMLOCK,
-            MM_FLAGS,
+        values: of_mappings![
             // mremap(2) of locked memory: mm/mlock.c `mlock_future_ok()`
             ("~locked_vm", Task(&[MM, ("mm_struct", "locked_vm", Int(8))], &[])),
         ],

@@ -1,5 +1,6 @@
 //! Numbers and switches behind refused file operations: quotas, RLIMIT_FSIZE, the sysctls on shared folders.
 
+use super::super::file_system::open_flags;
 use super::super::{Look, Sampled, caller};
 use super::held::Held;
 use crate::limits::Limit;
@@ -102,12 +103,10 @@ fn size(held: &Held, look: &Look<'_>, failure: &Failure, out: &mut Sampled) {
 /// Where the next write of a descriptor goes: its position, or the file's end with O_APPEND.
 fn position(held: &Held, fd: u64) -> Option<u64> {
     let info = fs::read_to_string(held.proc.join(format!("fdinfo/{fd}"))).ok()?;
-    let field = |name: &str| info.lines().find_map(|l| l.strip_prefix(name)).map(str::trim);
-    let flags = i32::from_str_radix(field("flags:")?, 8).ok()?;
-    if flags & libc::O_APPEND != 0 {
+    if open_flags(&info)? & libc::O_APPEND != 0 {
         return fs::metadata(held.proc.join(format!("fd/{fd}"))).ok().map(|m| m.len());
     }
-    field("pos:")?.parse().ok()
+    info.lines().find_map(|line| line.strip_prefix("pos:"))?.trim().parse().ok()
 }
 
 /// The object itself or the folder that would hold it, opened for reading: quotas are counted for its owner.

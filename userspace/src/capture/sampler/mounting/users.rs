@@ -1,5 +1,6 @@
 //! Who keeps a mount busy: working folders, roots, open files, mappings and swap below it (as fuser(1) finds them).
 
+use super::super::file_system::is_for_writing;
 use super::held::Held;
 use crate::limits::read::Root;
 use crate::model::{Mounting, Place};
@@ -53,11 +54,7 @@ fn process(dir: &Path, device: u64, fact: &mut Mounting) {
         let name = fs::read_link(entry.path()).map(|p| p.to_string_lossy().into_owned()).unwrap_or_default();
         add(&mut fact.users, format!("{}: {name} open", who()));
         let info = fs::read_to_string(dir.join("fdinfo").join(entry.file_name())).unwrap_or_default();
-        let flags = info
-            .lines()
-            .find_map(|l| l.strip_prefix("flags:"))
-            .and_then(|f| i32::from_str_radix(f.trim(), 8).ok());
-        if flags.is_some_and(|f| f & libc::O_ACCMODE != libc::O_RDONLY && f & libc::O_PATH == 0) {
+        if is_for_writing(&info) {
             add(&mut fact.writers, format!("{}: {name} open for writing", who()));
         }
     }

@@ -1,5 +1,6 @@
 //! Who keeps a program busy: those that run it, and those that have it open for writing (ETXTBSY).
 
+use super::super::file_system::is_for_writing;
 use super::reach::Reach;
 use crate::limits::read::Root;
 use nix::sys::stat::{fstat, stat};
@@ -35,10 +36,6 @@ pub(super) fn holders(root: &Root, reach: &Reach, failing: u32) -> (Vec<String>,
 
 fn has_open(process: &Path, same: &impl Fn(&Path) -> bool) -> bool {
     let all = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
-    all.filter(|fd| same(&fd.path())).any(|fd| {
-        let info = fs::read_to_string(process.join("fdinfo").join(fd.file_name())).unwrap_or_default();
-        let flags = info.lines().find_map(|l| l.strip_prefix("flags:")).unwrap_or_default().trim();
-        i32::from_str_radix(flags, 8)
-            .is_ok_and(|flags| flags & libc::O_PATH == 0 && flags & libc::O_ACCMODE != libc::O_RDONLY)
-    })
+    let info = |fd: &fs::DirEntry| fs::read_to_string(process.join("fdinfo").join(fd.file_name()));
+    all.filter(|fd| same(&fd.path())).any(|fd| is_for_writing(&info(&fd).unwrap_or_default()))
 }

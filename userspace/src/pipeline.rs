@@ -372,8 +372,11 @@ impl Pipeline {
             (Some(t), FailureKind::Netlink(_)) => t.covers("sendmsg"),
             _ => false,
         };
-        let expected =
-            Expected { graph, step: container.as_ref().is_some_and(|c| c.engine == engine::ENGINE) };
+        let entered =
+            |(name, _): (&str, _)| self.graphs.as_ref().is_some_and(|t| t.capture.has_entry_of(name));
+        let entry = failure.syscall().is_some_and(entered);
+        let step = container.as_ref().is_some_and(|c| c.engine == engine::ENGINE);
+        let expected = Expected { graph, entry, step };
         let what = Attributed {
             step: self.index.step_of(&failure).cloned(),
             container,

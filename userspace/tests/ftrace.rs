@@ -12,7 +12,7 @@
 
 mod tracing_scene;
 
-use diag::capture::btf::prototypes;
+use diag::capture::btf::running;
 use diag::capture::ftrace::{self, GraphCapture, GraphSpec, families};
 use diag::explain::decider;
 use diag::model::{Availability, Call, Errno, Graph, GraphEvidence, GraphSource};
@@ -151,7 +151,7 @@ fn return_values_name_the_decider_of_the_first_failure() {
         drop(full);
         let failed = collector.take("__x64_sys_mount", start, 1).remove(0);
         assert_eq!(failed.root.ret, Some(-i64::from(libc::ENOSPC) as u64), "{failed:?}");
-        let types = prototypes::of_running(&failed.root.names());
+        let types = running::prototypes(&failed.root.names());
         let (source, succeeded) = (GraphSource::Instance, Vec::new());
         let evidence = GraphEvidence { source, failed, succeeded, types, probes: None };
         let found = decider::by_return_value(&evidence, Errno::ENOSPC).unwrap();

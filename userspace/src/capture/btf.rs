@@ -12,6 +12,7 @@ pub mod objects;
 pub mod offsets;
 pub mod prototypes;
 pub mod rlimits;
+pub mod running;
 pub mod silent;
 pub(super) mod sockets;
 
@@ -140,8 +141,10 @@ impl<'a> Btf<'a> {
         let mut at = 0;
         while at < self.types.len() {
             let id = self.starts.len() as u32 + 1;
-            let ty = self.type_at(at).ok_or(BtfError::Malformed("truncated type"))?;
-            let rest = rest_size(ty.kind, ty.count).ok_or(BtfError::UnknownKind { kind: ty.kind, id })?;
+            let Some(ty) = self.type_at(at) else { return Err(BtfError::Malformed("truncated type")) };
+            let Some(rest) = rest_size(ty.kind, ty.count) else {
+                return Err(BtfError::UnknownKind { kind: ty.kind, id });
+            };
             self.starts.push(at as u32);
             if matches!(ty.kind, kind::STRUCT | kind::UNION | kind::ENUM | kind::ENUM64) && ty.name != 0 {
                 self.named.entry(self.string(ty.name)).or_default().push(id);

@@ -321,6 +321,11 @@ pub fn decides(function: &str, call: &str, errno: &str) -> bool {
 }
 
 impl Cause {
+    /// Whether it refuses a system call before the kernel's own function for it is entered (`syscall_trace_enter()`).
+    pub fn answers_before_entry(&self) -> bool {
+        self.deciders.contains(&"__seccomp_filter")
+    }
+
     /// Judges a case: the finding, if this cause claims it.
     pub fn judge(&self, case: &Case<'_>) -> Option<Finding> {
         let mut proof = (self.explain)(case)?;

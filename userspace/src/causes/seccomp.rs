@@ -76,20 +76,33 @@ fn strictest(answers: &[SeccompAnswer]) -> Option<&SeccompAnswer> {
 /// What profiles answer, by default or to calls that are newer than they are.
 const ANSWERS: &[Errno] = &[Errno::EPERM, Errno(libc::ENOSYS)];
 
-/// The task had filters at that instant, and was gone before they could be read: no more than a suspicion.
+/// The task had filters at that instant, and was gone before they could be read: no more than a suspicion, unless the
+/// kernel's own function for the call was seen not to be entered.
 fn unread(case: &Case<'_>) -> Option<Proof> {
     let (name, errno) = case.failure().syscall()?;
     let task = &case.failure().task;
     let count = task.filters.filter(|f| f.mode == MODE_FILTER).map(|f| f.count)?;
-    if !ANSWERS.contains(&errno) {
+    let never_entered = case.incident.never_entered();
+    if !never_entered && !ANSWERS.contains(&errno) {
         return None;
     }
+    let mut evidence = vec![format!("at that instant the task had {count} seccomp filters")];
+    let mut missing =
+        vec!["what the filters say to this call: the process was gone before they could be read".into()];
+    if never_entered {
+        evidence.push(format!(
+            "the kernel's own function for {name} was not entered, while other calls of this thread were recorded"
+        ));
+        missing.push("whether a tracer (ptrace) was there, which may answer as well".into());
+    }
+    let (confidence, may_have) = if never_entered {
+        (Confidence::Likely, "answered")
+    } else {
+        (Confidence::Possible, "may have answered")
+    };
     Some(Proof {
-        confidence: Confidence::Possible,
-        sentence: format!(
-            "{} ran under a seccomp filter, which may have answered {name} with {errno}.",
-            task.comm
-        ),
+        confidence,
+        sentence: format!("{} ran under a seccomp filter, which {may_have} {name} with {errno}.", task.comm),
         knob: Knob {
             kind: KnobKind::Seccomp,
             name: "seccomp".into(),
@@ -98,10 +111,8 @@ fn unread(case: &Case<'_>) -> Option<Proof> {
         limit: None,
         usage: None,
         unit: String::new(),
-        evidence: vec![format!("at that instant the task had {count} seccomp filters")],
-        missing: vec![
-            "what the filters say to this call: the process was gone before they could be read".into(),
-        ],
+        evidence,
+        missing,
     })
 }
 

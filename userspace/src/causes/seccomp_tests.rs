@@ -73,6 +73,18 @@ fn a_filter_with_this_very_errno_is_proven() {
 }
 
 #[test]
+fn filters_that_could_not_be_read_are_likely_where_the_call_was_not_entered() {
+    let mut incident = incident(None, Errno(libc::EBADF));
+    incident.failure.task.filters = Some(crate::model::Filters { mode: 2, count: 1, inherited: false });
+    assert!(CAUSE.judge(&Case { incident: &incident, path: None }).is_none(), "no profile answers so");
+    incident.facts.push(Fact::State(crate::model::State::not_entered("keyctl")));
+    let finding = CAUSE.judge(&Case { incident: &incident, path: None }).unwrap();
+    assert_eq!(finding.confidence, Confidence::Likely);
+    incident.failure.task.filters = None;
+    assert!(CAUSE.judge(&Case { incident: &incident, path: None }).is_none(), "no filters, a tracer");
+}
+
+#[test]
 fn a_filter_that_lets_it_pass_or_says_something_else_did_not_do_it() {
     assert!(judge(seccomp(&[ALLOW])).is_none());
     assert!(judge(seccomp(&[ERRNO | 38])).is_none(), "another errno");

@@ -70,6 +70,29 @@ impl Graphs {
         Some(GraphEvidence { source, failed, succeeded, types, probes: None })
     }
 
+    /// Whether a call was answered before its function was entered (seccomp, a tracer): other calls of its thread were
+    /// recorded before it, all of them whole, and this one was not. To be asked when everything up to it has been read,
+    /// and nothing was lost.
+    pub(super) fn never_entered(&self, failure: &Failure) -> bool {
+        let Some((syscall, _)) = failure.syscall() else { return false };
+        let at = failure.time.mono_ns;
+        let entry = |root: &str| is_entry_of(root, syscall);
+        // Where more calls are made than are kept, this one may have been and gone.
+        let kept = |graphs: &VecDeque<Graph>| {
+            graphs.len() < MOST_PER_ROOT
+                || graphs.front().is_some_and(|oldest| oldest.start_ns + LATE_EXIT_NS < at)
+        };
+        let could_be = |graph: &Graph| graph.end_ns.is_none_or(|end| at.saturating_sub(end) < LATE_EXIT_NS);
+        let entries = || self.by_root.iter().filter(|(root, _)| entry(root)).map(|(_, graphs)| graphs);
+        let mut of_thread =
+            self.by_root.values().flatten().filter(|graph| graph.tid == failure.task.tid).peekable();
+        let followed = of_thread.peek().is_some();
+        followed
+            && of_thread.all(Graph::is_whole)
+            && entries().all(kept)
+            && !entries().flatten().any(|graph| graph.tid == failure.task.tid && could_be(graph))
+    }
+
     /// The last request that the thread sent before its answer, which told of the refusal, was fetched.
     fn request(&self, failure: &Failure) -> Option<&Graph> {
         let at = failure.time.mono_ns;

@@ -7,7 +7,7 @@ pub use graphs::Graphs;
 
 use crate::model::{
     Container, Cost, EngineStep, Errno, Fact, Failure, FailureKind, GraphEvidence, GraphSource, Host,
-    Incident, Loss, Owner, Reading, Stamp, Suspect,
+    Incident, Loss, Owner, Reading, Stamp, State, Suspect,
 };
 use std::collections::HashMap;
 
@@ -38,6 +38,8 @@ pub struct Attributed {
 pub struct Expected {
     /// Its system call is among the traced ones.
     pub graph: bool,
+    /// The kernel's own function for it is traced, so that it is seen whenever it is entered.
+    pub entry: bool,
     /// It belongs to an engine that reports failed steps.
     pub step: bool,
 }
@@ -82,6 +84,20 @@ enum Next {
     Values,
 }
 
+/// How a path was waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    Nothing,
+    /// Whether it is still to come is not known.
+    InVain,
+    /// Everything up to the failure was read, and its own function is among what is traced.
+    All,
+}
+
+/// Instead of a path.
+const NOT_ENTERED: &str = "the kernel's own function for this call was not entered, and other calls of the thread were seen: a seccomp filter or a \
+     tracer answered";
+
 /// A path that is lost so often is too long for the buffer.
 const MOST_PATHS_TRIED: u32 = 8;
 
@@ -91,6 +107,8 @@ struct Pending {
     what: Attributed,
     /// It was told and counted already; only its path is of interest.
     again: bool,
+    /// As [`Expected::entry`].
+    entry: bool,
     /// Until when it waits for its graph, and for its engine's word; 0 when it does not.
     graph_until_ns: u64,
     step_until_ns: u64,
@@ -155,7 +173,15 @@ impl Correlator {
             if open.next != Next::Nothing && expected.graph {
                 let graph_until_ns = now.mono_ns.saturating_add(self.graph_wait_ns);
                 let key = key.clone();
-                self.pending.push(Pending { key, what, again: true, graph_until_ns, step_until_ns: 0 });
+                let entry = expected.entry;
+                self.pending.push(Pending {
+                    key,
+                    what,
+                    again: true,
+                    entry,
+                    graph_until_ns,
+                    step_until_ns: 0,
+                });
             }
             return Some(Story::Again { key, count, last: now });
         }
@@ -166,9 +192,10 @@ impl Correlator {
         let graph_until_ns = until(expected.graph && self.source.is_ok(), self.graph_wait_ns);
         let step_until_ns = until(expected.step && what.step.is_none(), STEP_WAIT_NS);
         if graph_until_ns.max(step_until_ns) == 0 {
-            return Some(self.emit(key, what, false));
+            return Some(self.emit(key, what, Awaited::Nothing));
         }
-        self.pending.push(Pending { key, what, again: false, graph_until_ns, step_until_ns });
+        let entry = expected.entry;
+        self.pending.push(Pending { key, what, again: false, entry, graph_until_ns, step_until_ns });
         None
     }
 
@@ -238,7 +265,12 @@ impl Correlator {
             }
         }
         let story = |p: Pending| {
-            if p.again { self.closer(p) } else { Some(self.emit(p.key, p.what, p.graph_until_ns > 0)) }
+            let awaited = match p.graph_until_ns {
+                0 => Awaited::Nothing,
+                _ if p.entry && p.what.failure.time.mono_ns < graphs_up_to => Awaited::All,
+                _ => Awaited::InVain,
+            };
+            if p.again { self.closer(p) } else { Some(self.emit(p.key, p.what, awaited)) }
         };
         ready.into_iter().filter_map(story).collect()
     }
@@ -271,8 +303,7 @@ impl Correlator {
         !self.pending.is_empty()
     }
 
-    /// `traced`: a path was waited for.
-    fn emit(&mut self, key: Key, what: Attributed, traced: bool) -> Story {
+    fn emit(&mut self, key: Key, mut what: Attributed, awaited: Awaited) -> Story {
         let (graph, no_graph) = match &self.source {
             // The kernel works on a netlink request while it is sent.
             Ok(source) if matches!(what.failure.kind, FailureKind::Netlink(_)) => {
@@ -282,6 +313,14 @@ impl Correlator {
             _ if what.failure.syscall().is_none() => (None, None),
             Ok(source) => match self.graphs.evidence(&what.failure, *source) {
                 Some(evidence) => (Some(evidence), None),
+                None if awaited == Awaited::All
+                    && self.loss.graph_overruns == 0
+                    && self.graphs.never_entered(&what.failure) =>
+                {
+                    let name = what.failure.syscall().map_or("", |(name, _)| name);
+                    what.facts.push(Fact::State(State::not_entered(name)));
+                    (None, Some(NOT_ENTERED.into()))
+                }
                 None => (
                     None,
                     Some(
@@ -292,7 +331,7 @@ impl Correlator {
             Err(why) => (None, Some(why.clone())),
         };
         if let Some(open) = self.open.get_mut(&key)
-            && traced
+            && awaited != Awaited::Nothing
             && what.failure.syscall().is_some()
             && graph.as_ref().is_none_or(|graph| !graph.failed.is_whole())
         {

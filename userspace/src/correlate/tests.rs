@@ -36,7 +36,7 @@ fn graph(tid: u32, end: u64, child: &str) -> Graph {
     }
 }
 
-const GRAPH: Expected = Expected { graph: true, step: false };
+const GRAPH: Expected = Expected { graph: true, entry: true, step: false };
 
 fn no_step(_: &Failure) -> Option<EngineStep> {
     None
@@ -63,6 +63,36 @@ fn the_graph_may_come_after_the_failure() {
     c.graph(graph(7, 990, "count_mounts"));
     let i = incident(c.due(1_200, 1_001, no_step));
     assert_eq!(i.graph.unwrap().failed.root.children[0].name, "count_mounts");
+}
+
+#[test]
+fn a_call_that_was_not_entered_is_told_from_one_whose_record_was_lost() {
+    let not_entered = |prepare: &dyn Fn(&mut Correlator), up_to: u64| {
+        let mut c = traced();
+        prepare(&mut c);
+        c.failure(attributed(failure(7, LATE + 1_000, Errno::EPERM)), GRAPH);
+        incident(c.due(LATE + 1_000 + GRAPH_WAIT_NS, up_to, no_step)).never_entered()
+    };
+    const LATE: u64 = 10_000_000_000;
+    let mut other = graph(7, LATE + 500, "do_prctl");
+    other.root.name = "__x64_sys_prctl".into();
+    let seen = |c: &mut Correlator| c.graph(other.clone());
+    assert!(not_entered(&seen, LATE + 1_001));
+    assert!(!not_entered(&seen, LATE + 900), "it may still come");
+    assert!(!not_entered(&|_| {}, LATE + 1_001), "the thread is not known to be followed");
+    let mut holed = other.clone();
+    holed.root.hole = true;
+    assert!(!not_entered(&|c| c.graph(holed.clone()), LATE + 1_001));
+    let lossy = |c: &mut Correlator| {
+        seen(c);
+        c.account(Loss { graph_overruns: 1, ..Loss::default() }, Cost::default());
+    };
+    assert!(!not_entered(&lossy, LATE + 1_001));
+    let flooded = |c: &mut Correlator| {
+        seen(c);
+        (0..200).for_each(|n| c.graph(graph(8, LATE + 600 + n, "count_mounts")));
+    };
+    assert!(!not_entered(&flooded, LATE + 1_001), "it may have been among those that were forgotten");
 }
 
 #[test]
@@ -183,7 +213,7 @@ fn without_function_graph_the_reason_is_kept() {
 #[test]
 fn an_engine_s_step_is_waited_for_shortly() {
     let mut c = Correlator::new(Host::default(), Err("lockdown".into()));
-    let expected = Expected { graph: false, step: true };
+    let expected = Expected { graph: false, entry: false, step: true };
     assert!(c.failure(attributed(failure(7, 1_000, Errno::ENOSPC)), expected).is_none());
     assert!(c.due(1_001, 0, no_step).is_empty());
     assert_eq!(c.due(1_000 + STEP_WAIT_NS, 0, no_step).len(), 1);

@@ -39,7 +39,9 @@ pub fn explain_one(incident: Incident, options: Options) -> Explained {
         Vec::new()
     } else {
         let case = Case { incident: &incident, path: path.as_ref() };
-        let mut found: Vec<_> = causes::ALL.iter().filter_map(|c| c.judge(&case)).collect();
+        let never_entered = incident.never_entered();
+        let possible = causes::ALL.iter().filter(|cause| !never_entered || cause.answers_before_entry());
+        let mut found: Vec<_> = possible.filter_map(|cause| cause.judge(&case)).collect();
         found.sort_by_key(|f| std::cmp::Reverse(f.confidence));
         once_per_capability(found).into_iter().map(|finding| as_seen(finding, &incident.host)).collect()
     };

@@ -1,7 +1,7 @@
 //! The observations that tell one story.
 
 use super::{
-    Container, Cost, Errno, Fact, Failure, Graph, GraphSource, Host, Owner, Prototype, Reading, Stamp,
+    Container, Cost, Errno, Fact, Failure, Graph, GraphSource, Host, Owner, Prototype, Reading, Stamp, State,
     Suspect,
 };
 use serde::{Deserialize, Serialize};
@@ -74,6 +74,13 @@ impl Incident {
     /// All readings of a limit, those of the instant first.
     pub fn readings_of<'a>(&'a self, limit: &'a str) -> impl Iterator<Item = &'a Reading> {
         self.failure.readings.iter().chain(&self.readings).filter(move |r| r.limit == limit)
+    }
+
+    /// Whether the kernel's own function for this call was seen not to be entered, so that nothing in it refused.
+    pub fn never_entered(&self) -> bool {
+        let not_entered =
+            |fact: &Fact| matches!(fact, Fact::State(state) if state.name == State::NOT_ENTERED);
+        self.facts.iter().any(not_entered)
     }
 
     /// The suspect with this id, if it was read.

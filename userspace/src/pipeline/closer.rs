@@ -6,7 +6,7 @@
 //! the values; then the probes go. A tree's repetition may be another process, a machine's is the same thread group.
 
 use super::Pipeline;
-use crate::capture::btf::prototypes;
+use crate::capture::btf::running;
 use crate::capture::clock;
 use crate::capture::ftrace::{ProbeSpec, ReturnProbes};
 use crate::correlate::{Key, Story};
@@ -165,7 +165,7 @@ impl Pipeline {
     }
 
     fn complete_evidence(&self, graph: &mut GraphEvidence) {
-        graph.types = prototypes::of_running(&graph.failed.root.names());
+        graph.types = running::prototypes(&graph.failed.root.names());
         graph.probes = self.closer.way(&graph.failed).map(str::to_owned);
     }
 

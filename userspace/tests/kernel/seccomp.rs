@@ -1,6 +1,6 @@
 //! A refusal by a seccomp filter, told without a kernel path; and the same errno without one.
 
-use crate::bench_of_one::{Bench, child, exe, findings, wanted};
+use crate::bench_of_one::{Bench, child, exe, findings, has_function_graph, wanted};
 
 #[test]
 fn a_filter_is_read_and_run_again() {
@@ -17,6 +17,53 @@ fn a_filter_is_read_and_run_again() {
     }
     errnos.sort();
     assert_eq!(errnos, ["EACCES", "EACCES", "ENOSYS", "EPERM"], "{answer:#}");
+    bench.nothing_left();
+}
+
+/// Installs a filter that refuses sethostname with EPERM, is refused by it, and is gone before anybody can look.
+#[test]
+fn child_that_ends_with_its_refusal() {
+    if !wanted() {
+        return;
+    }
+    let op = |code: u16, jt: u8, jf: u8, k: u32| libc::sock_filter { code, jt, jf, k };
+    let mut program = [
+        op(0x20, 0, 0, 0),
+        op(0x15, 0, 1, libc::SYS_sethostname as u32),
+        op(0x06, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        op(0x06, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let filter = libc::sock_fprog { len: 4, filter: program.as_mut_ptr() };
+    // SAFETY: the filter lives across the calls, and nothing else is passed by pointer but a constant name. Without
+    // capabilities the kernel would refuse the call, too.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter), 0);
+        assert_eq!(libc::syscall(libc::SYS_setresuid, 65_534, 65_534, 65_534), 0);
+        libc::sethostname(c"never".as_ptr(), 5);
+        libc::_exit(1);
+    }
+}
+
+#[test]
+fn a_filter_that_nobody_could_read_is_told_by_the_call_that_was_not_entered() {
+    let Some(bench) = Bench::open() else { return };
+    let exe = exe();
+    let words = child(&exe, "seccomp::child_that_ends_with_its_refusal");
+    let answer = bench.json(1, &[&["explain", "--json", "--all", "--"][..], &words].concat());
+    let incidents = answer["incidents"].as_array().unwrap();
+    let refused = incidents.iter().find(|i| i["failure"]["syscall"] == "sethostname");
+    let refused = refused.unwrap_or_else(|| panic!("{answer:#}"));
+    let first = &refused["findings"][0];
+    assert_eq!(first["cause"], "seccomp", "{answer:#}");
+    if has_function_graph(&answer) {
+        assert_ne!(first["confidence"], "possible", "{answer:#}");
+        assert_eq!(
+            refused["findings"].as_array().unwrap().len(),
+            1,
+            "no capability was asked for: {answer:#}"
+        );
+    }
     bench.nothing_left();
 }
 

@@ -5,12 +5,6 @@
 
 use super::{Btf, Type, kind, word};
 use crate::model::{Gives, Prototype, base_name};
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::Path;
-
-/// The kernel's own, and beside it one file a loaded module (since 5.11).
-const FOLDER: &str = "/sys/kernel/btf";
-const KERNEL: &str = "vmlinux";
 
 /// Names that the kernel's programmers give to an errno that is handed on.
 const ERRNO_PARAMETERS: [&str; 9] =
@@ -23,66 +17,50 @@ const MAX_CHAIN: usize = 32;
 const SIGNED: u32 = 1;
 const BOOL: u32 = 4;
 
-/// The types of these functions, read from the running kernel: of `name.isra.0` those of `name` where the
-/// kernel has none of its own. What is not found is left out.
-pub fn of_running(names: &HashSet<String>) -> BTreeMap<String, Prototype> {
-    let folder = Path::new(FOLDER);
-    let Ok(bytes) = std::fs::read(folder.join(KERNEL)) else { return BTreeMap::new() };
-    let Ok(kernel) = Btf::parse(&bytes) else { return BTreeMap::new() };
-    let mut found = Space { kernel: &kernel, module: None }.prototypes(names);
-    let modules = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    for module in modules.filter(|file| file.file_name() != KERNEL) {
-        let missing: HashSet<String> =
-            names.iter().filter(|name| !found.contains_key(*name)).cloned().collect();
-        if missing.is_empty() {
-            break;
-        }
-        let Ok(bytes) = std::fs::read(module.path()) else { continue };
-        let Ok(own) = Btf::parse(&bytes) else { continue };
-        found.extend(Space { kernel: &kernel, module: Some(&own) }.prototypes(&missing));
-    }
-    found
-}
-
 /// The kernel's types, and after them a module's.
 pub(super) struct Space<'a> {
     pub(super) kernel: &'a Btf<'a>,
     pub(super) module: Option<&'a Btf<'a>>,
+    /// All functions, of a module its own: a hash of the name and the place of the type, sorted.
+    functions: Vec<(u32, u32)>,
 }
 
 impl<'a> Space<'a> {
-    pub(super) fn prototypes(&self, names: &HashSet<String>) -> BTreeMap<String, Prototype> {
-        let mut wanted: HashMap<&[u8], Vec<&String>> = HashMap::new();
-        for name in names {
-            wanted.entry(name.as_bytes()).or_default().push(name);
-            if base_name(name) != name {
-                wanted.entry(base_name(name).as_bytes()).or_default().push(name);
-            }
-        }
-        // Of equal names (static functions of different files) none is known to be the one that is meant,
-        // unless they are alike.
-        let mut found: BTreeMap<String, (bool, Option<Prototype>)> = BTreeMap::new();
-        for function in self.functions() {
-            let Some(askers) = wanted.get(self.string(function.name)) else { continue };
-            let Some(prototype) = self.prototype(&function) else { continue };
-            for name in askers {
-                let exact = self.string(function.name) == name.as_bytes();
-                let known = found.entry((*name).clone()).or_insert_with(|| (exact, Some(prototype.clone())));
-                match (known.0, exact) {
-                    (false, true) => *known = (true, Some(prototype.clone())),
-                    (true, false) => {}
-                    _ if known.1.as_ref().is_some_and(|p| p.gives != prototype.gives) => known.1 = None,
-                    _ => {}
-                }
-            }
-        }
-        found.into_iter().filter_map(|(name, (_, prototype))| Some((name, prototype?))).collect()
+    pub(super) fn new(kernel: &'a Btf<'a>, module: Option<&'a Btf<'a>>) -> Self {
+        let mut space = Self { kernel, module, functions: Vec::new() };
+        let own = space.own();
+        let hashed = |&at: &u32| {
+            let function = own.type_at(at as usize).filter(|ty| ty.kind == kind::FUNC)?;
+            Some((hash(space.string(function.name)), at))
+        };
+        let mut functions: Vec<_> = own.starts.iter().filter_map(hashed).collect();
+        functions.sort_unstable();
+        space.functions = functions;
+        space
     }
 
-    /// All functions; where there is a module, only its own.
-    fn functions(&self) -> impl Iterator<Item = Type> {
-        let of = self.module.unwrap_or(self.kernel);
-        of.starts.iter().filter_map(|&at| of.type_at(at as usize)).filter(|ty| ty.kind == kind::FUNC)
+    fn own(&self) -> &'a Btf<'a> {
+        self.module.unwrap_or(self.kernel)
+    }
+
+    /// Of `name.isra.0` that of `name` where there is none of its own. Of equal names (static functions of different
+    /// files) none is known to be the one that is meant, unless they are alike.
+    pub(super) fn prototype_of(&self, name: &str) -> Option<Prototype> {
+        for name in [name, base_name(name)] {
+            let mut alike = self.named(name.as_bytes()).filter_map(|function| self.prototype(&function));
+            if let Some(first) = alike.next() {
+                return alike.all(|other| other.gives == first.gives).then_some(first);
+            }
+        }
+        None
+    }
+
+    fn named(&self, name: &[u8]) -> impl Iterator<Item = Type> {
+        let hash = hash(name);
+        let from = self.functions.partition_point(|(known, _)| *known < hash);
+        let places = self.functions[from..].iter().take_while(move |(known, _)| *known == hash);
+        let types = places.filter_map(|(_, at)| self.own().type_at(*at as usize));
+        types.filter(move |function| self.string(function.name) == name)
     }
 
     fn prototype(&self, function: &Type) -> Option<Prototype> {
@@ -179,6 +157,11 @@ impl<'a> Space<'a> {
     }
 }
 
+/// FNV-1a.
+fn hash(name: &[u8]) -> u32 {
+    name.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::Builder;
@@ -214,37 +197,48 @@ mod tests {
         b.build()
     }
 
-    fn names(names: &[&str]) -> HashSet<String> {
-        names.iter().map(|name| (*name).to_owned()).collect()
-    }
-
     #[test]
     fn return_types_are_told_apart() {
         let bytes = kernel();
         let btf = Btf::parse(&bytes).unwrap();
-        let space = Space { kernel: &btf, module: None };
-        let all = "count_mounts.isra.0 vfs_read may_mount map_id_up open_last_lookups mntput do_mmap nobody";
-        let found = space.prototypes(&all.split(' ').map(str::to_owned).collect());
-        let gives = |name: &str| found.get(name).map(|p| p.gives);
+        let space = Space::new(&btf, None);
+        let gives = |name: &str| space.prototype_of(name).map(|p| p.gives);
         assert_eq!(gives("count_mounts.isra.0"), Some(Gives::Int));
         assert_eq!(gives("vfs_read"), Some(Gives::Long));
         assert_eq!(gives("may_mount"), Some(Gives::Bool));
         assert_eq!(gives("map_id_up"), Some(Gives::Number(4)));
         assert_eq!(gives("open_last_lookups"), Some(Gives::Pointer));
-        assert_eq!(found["open_last_lookups"].pointee.as_deref(), Some("char"));
+        let opened = space.prototype_of("open_last_lookups").unwrap();
+        assert_eq!(opened.pointee.as_deref(), Some("char"));
         assert_eq!(gives("mntput"), Some(Gives::Nothing));
         assert_eq!(gives("do_mmap"), Some(Gives::Long));
         assert_eq!(gives("nobody"), None);
     }
 
     #[test]
+    fn of_functions_with_one_name_only_what_they_have_in_common_is_known() {
+        let mut b = Builder::new();
+        b.integer("int", 4, SIGNED); // 1
+        b.integer("long int", 8, SIGNED); // 2
+        b.function("alike", 1, &[], 3);
+        b.function("alike", 1, &[], 5);
+        b.function("other", 1, &[], 7);
+        b.function("other", 2, &[], 9);
+        let bytes = b.build();
+        let btf = Btf::parse(&bytes).unwrap();
+        let space = Space::new(&btf, None);
+        assert_eq!(space.prototype_of("alike").map(|p| p.gives), Some(Gives::Int));
+        assert_eq!(space.prototype_of("other"), None);
+    }
+
+    #[test]
     fn what_could_be_an_errno_in_the_arguments() {
         let bytes = kernel();
         let btf = Btf::parse(&bytes).unwrap();
-        let found =
-            Space { kernel: &btf, module: None }.prototypes(&names(&["link_path_walk", "aa_audit_file"]));
-        assert_eq!(found["link_path_walk"].takes, ["char"]);
-        assert_eq!(found["aa_audit_file"].takes, ["errno"]);
+        let space = Space::new(&btf, None);
+        let takes = |name| space.prototype_of(name).unwrap().takes;
+        assert_eq!(takes("link_path_walk"), ["char"]);
+        assert_eq!(takes("aa_audit_file"), ["errno"]);
     }
 
     #[test]
@@ -255,9 +249,8 @@ mod tests {
         b.function("ovl_fill_super", 1, &[], base.starts.len() as u32 + 1);
         let bytes = b.build();
         let own = Btf::parse(&bytes).unwrap();
-        let found =
-            Space { kernel: &base, module: Some(&own) }.prototypes(&names(&["ovl_fill_super", "vfs_read"]));
-        assert_eq!(found.len(), 1);
-        assert_eq!(found["ovl_fill_super"].gives, Gives::Int);
+        let space = Space::new(&base, Some(&own));
+        assert_eq!(space.prototype_of("ovl_fill_super").map(|p| p.gives), Some(Gives::Int));
+        assert_eq!(space.prototype_of("vfs_read"), None);
     }
 }

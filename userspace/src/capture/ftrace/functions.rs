@@ -9,6 +9,7 @@ use super::Family;
 use super::families::EVERY;
 use super::patterns::{Patterns, glob};
 use crate::model::base_name;
+use memchr::memmem;
 use std::collections::HashSet;
 
 /// A traceable function.
@@ -18,6 +19,8 @@ pub(super) struct Function {
     pub(super) index: usize,
     /// As the kernel prints it, with a compiler's suffix, without the module.
     pub(super) name: String,
+    /// Where it calls the tracer, in a list with addresses.
+    pub(super) address: Option<u64>,
 }
 
 /// What is to be armed on this kernel.
@@ -28,10 +31,12 @@ pub(super) struct Selection {
     pub(super) roots: HashSet<String>,
 }
 
+/// `available` is the list with addresses (`available_filter_functions_addrs`, since 6.5) or without; the order is the same.
 pub(super) fn select(available: &str, families: &[&Family], extra: &[String], scoped: bool) -> Selection {
     let mut selection = Selection::default();
     let (roots, wanted) = (Roots::new(families), Wanted::new(families, extra, scoped));
     for (at, line) in available.lines().enumerate() {
+        let (address, line) = addressed(line);
         let end = line.bytes().position(|byte| matches!(byte, b'\t' | b' '));
         let name = &line[..end.unwrap_or(line.len())];
         let base = base_name(name);
@@ -40,10 +45,20 @@ pub(super) fn select(available: &str, families: &[&Family], extra: &[String], sc
             selection.roots.insert(name.to_owned());
         }
         if root || wanted.take(base) {
-            selection.functions.push(Function { index: at + 1, name: name.to_owned() });
+            selection.functions.push(Function { index: at + 1, name: name.to_owned(), address });
         }
     }
     selection
+}
+
+/// `ffffffff81000000 name [module]`; without the address there is a name first, and `[module]` behind it or nothing.
+fn addressed(line: &str) -> (Option<u64>, &str) {
+    let Some(space) = memchr::memchr(b' ', line.as_bytes()) else { return (None, line) };
+    let (address, rest) = (&line[..space], &line[space + 1..]);
+    match u64::from_str_radix(address, 16) {
+        Ok(address) if !rest.starts_with('[') => (Some(address), rest),
+        _ => (None, line),
+    }
 }
 
 /// The functions that may be the root of a graph.
@@ -51,6 +66,8 @@ struct Roots {
     named: Vec<&'static str>,
     syscalls: HashSet<&'static str>,
     every: bool,
+    /// Made ready once for a list of fifty thousand names.
+    sys: memmem::Finder<'static>,
 }
 
 impl Roots {
@@ -60,12 +77,15 @@ impl Roots {
         };
         let syscalls: HashSet<_> = words(|family| family.syscalls).collect();
         let named = words(|family| family.roots).filter(|name| !name.is_empty()).collect();
-        Self { named, every: syscalls.contains(EVERY), syscalls }
+        Self { named, every: syscalls.contains(EVERY), syscalls, sys: memmem::Finder::new("sys_") }
     }
 
     fn has(&self, name: &str) -> bool {
         // `__x64_sys_mount`, `__ia32_compat_sys_mount`, `__arm64_sys_mount`, `__do_sys_inotify_init`
-        let stub = name.strip_prefix("__").and_then(|rest| rest.split_once("sys_"));
+        let stub = name.strip_prefix("__").and_then(|rest| {
+            let at = self.sys.find(rest.as_bytes())?;
+            Some((&rest[..at], &rest[at + "sys_".len()..]))
+        });
         let entry = stub.is_some_and(|(abi, name)| self.every && is_abi(abi) || self.syscalls.contains(name));
         entry || self.named.contains(&name)
     }
@@ -153,6 +173,21 @@ mod tests {
         let selection = select(list, &[&families::TREE], &[], true);
         let found: Vec<_> = selection.functions.iter().map(|f| f.name.as_str()).collect();
         assert_eq!(found, ["raw_sendmsg", "tcp_connect"]);
+    }
+
+    #[test]
+    fn a_list_with_addresses_is_the_same_list() {
+        let list = "ffffffff81000010 first\nffffffff81000020 __x64_sys_mount\nffffffffc0000014 ovl_fill_super [overlay]\n";
+        let selection = select(list, &[&families::MOUNT], &[], false);
+        let found: Vec<_> =
+            selection.functions.iter().map(|f| (f.index, f.name.as_str(), f.address)).collect();
+        let wanted = [
+            (2, "__x64_sys_mount", Some(0xffff_ffff_8100_0020)),
+            (3, "ovl_fill_super", Some(0xffff_ffff_c000_0014)),
+        ];
+        assert_eq!(found, wanted);
+        // A function whose name could be a number.
+        assert_eq!(addressed("add [overlay]"), (None, "add [overlay]"));
     }
 
     #[test]

@@ -1,29 +1,40 @@
-//! The thread that reads `trace_pipe` and hands out finished graphs.
+//! The thread that reads the trace and hands out finished graphs.
 //!
-//! The merged pipe, not one per cpu: the kernel merges by time, so the calls of a thread that moved to
-//! another cpu inside a system call arrive in order. It is read without blocking, a few dozen times a
-//! second: a reader that waits makes the kernel raise an interrupt for the events of everybody, and
-//! `poll` on the merged pipe waits for `buffer_percent` of the buffer to fill on newer kernels.
+//! It reads [`pages`] where it can, and [`text`] else. Both come in the order of time over all processors, so that the
+//! calls of a thread that moved inside a system call are followed. Nothing waits for the kernel: a reader that does makes
+//! it raise an interrupt for the events of everybody, so a few dozen looks a second are cheaper.
 
-use super::returns::Source;
+mod pages;
+mod text;
+
+use super::FtraceError;
+use super::functions::Selection;
+use super::returns::{Source, is_off};
+use super::tracefs::Tracefs;
 use crate::capture::callgraph::Parser;
+use crate::capture::clock;
+use crate::capture::ring_buffer::symbols::Symbols;
 use crate::model::Graph;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use pages::Pages;
 use std::collections::{BTreeMap, HashSet};
-use std::fs::File;
-use std::io::{self, Read};
+use std::fs::OpenOptions;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use text::Text;
 use tokio::sync::mpsc;
 
 /// Longest time between two looks at an idle pipe; a quarter of the promised latency.
 const IDLE_MS: u16 = 25;
 /// Finished graphs that wait for the receiver; more are dropped and counted.
 pub(super) const QUEUE: usize = 4096;
-/// The kernel hands out at most a page or two at a time.
-const CHUNK: usize = 16 * 1024;
+/// The name of the better way, for `DIAG_DISABLE`.
+const RAW: &str = "trace_pipe_raw";
 
 /// What the reader saw, readable at any time.
 #[derive(Debug, Default)]
@@ -36,10 +47,70 @@ pub(super) struct Counters {
     pub(super) calls: AtomicU64,
     /// Processor time of the thread that reads.
     pub(super) cpu_ns: AtomicU64,
-    /// Events that the pipe itself reports as lost.
+    /// Events that the trace itself reports as lost.
     pub(super) lost: AtomicU64,
     /// Everything recorded before this `CLOCK_MONOTONIC` time has been handed out.
     pub(super) read_up_to: AtomicU64,
+}
+
+/// Where the events of a buffer are read.
+#[derive(Debug)]
+pub(super) enum Stream {
+    Pages(Box<Pages>),
+    Text(Text),
+}
+
+impl Stream {
+    /// After the tracer was set, whose state the text takes. `buffer` is the top one or an instance below `top`.
+    pub(super) fn open(top: &Tracefs, buffer: &Tracefs, selection: &Selection) -> Result<Self, FtraceError> {
+        let pages = match is_off(RAW) {
+            true => Err("switched off by DIAG_DISABLE".to_owned()),
+            false => Pages::open(top, buffer, symbols(selection)),
+        };
+        match pages {
+            Ok(pages) => Ok(Self::Pages(Box::new(pages))),
+            Err(why) => {
+                tracing::info!("the trace is read as text: {why}");
+                let mut options = OpenOptions::new();
+                options.read(true).custom_flags(libc::O_NONBLOCK);
+                Ok(Self::Text(Text::new(buffer.open("trace_pipe", &options)?)))
+            }
+        }
+    }
+
+    /// How much earlier than it was a time may be told.
+    pub(super) fn rounding_ns(&self) -> u64 {
+        match self {
+            Self::Pages(_) => 0,
+            // Microseconds, rounded down.
+            Self::Text(_) => 999,
+        }
+    }
+
+    fn drain(
+        &mut self,
+        until: u64,
+        parser: &mut Parser,
+        pause: &mut dyn FnMut(&mut Parser),
+    ) -> io::Result<()> {
+        match self {
+            Self::Pages(pages) => pages.drain(until, parser, pause),
+            Self::Text(text) => text.drain(parser, pause),
+        }
+    }
+}
+
+/// The addresses of what is armed: from the same list (since 6.5), or from the kernel's table.
+fn symbols(selection: &Selection) -> Symbols {
+    let functions = &selection.functions;
+    let listed: Option<Vec<_>> =
+        functions.iter().map(|function| Some((function.address?, function.name.as_str()))).collect();
+    if let Some(listed) = listed {
+        return Symbols::of(listed);
+    }
+    let names: Vec<String> = functions.iter().map(|function| function.name.clone()).collect();
+    let found = crate::capture::symbols::functions(&names).unwrap_or_default();
+    Symbols::of(found.iter().map(|(address, place)| (*address, names[*place].as_str())))
 }
 
 /// Ends the thread when dropped.
@@ -50,21 +121,24 @@ pub(super) struct Reader {
     pub(super) counters: Arc<Counters>,
 }
 
+/// What becomes of finished graphs.
+pub(super) struct Kept {
+    /// Only graphs with these roots; all if it is empty.
+    pub(super) roots: HashSet<String>,
+    pub(super) returns: Source,
+    /// The names of threads that the tracer has seen.
+    pub(super) comms: PathBuf,
+}
+
 impl Reader {
-    /// `pipe` is opened without blocking. Only graphs whose root is in `roots` are kept, all if it is empty.
-    pub(super) fn start(
-        pipe: File,
-        roots: HashSet<String>,
-        returns: Source,
-    ) -> io::Result<(Self, mpsc::Receiver<Graph>)> {
+    pub(super) fn start(stream: Stream, kept: Kept) -> io::Result<(Self, mpsc::Receiver<Graph>)> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         // Closing the write end is the signal: it also happens if this side dies.
         let (stopped, stop) = io::pipe()?;
         let counters = Arc::new(Counters::default());
-        let shared = Arc::clone(&counters);
+        let outlet = Outlet { kept, sender, counters: Arc::clone(&counters) };
         let thread = std::thread::Builder::new().name("diag-ftrace".into()).spawn(move || {
-            let mut work = Work { pipe, roots, sender, counters: shared, returns, parser: Parser::default() };
-            work.run(&stopped);
+            Work { stream, parser: Parser::default(), outlet }.run(&stopped);
         })?;
         Ok((Self { stop: Some(stop.into()), thread: Some(thread), counters }, receiver))
     }
@@ -86,69 +160,71 @@ impl Drop for Reader {
 }
 
 struct Work {
-    pipe: File,
-    roots: HashSet<String>,
-    sender: mpsc::Sender<Graph>,
-    counters: Arc<Counters>,
-    returns: Source,
+    stream: Stream,
     parser: Parser,
+    outlet: Outlet,
 }
 
 impl Work {
     fn run(&mut self, stopped: &io::PipeReader) {
-        let mut pending = Vec::new();
         loop {
             // Before the look: what is recorded while it lasts may be missed by it.
-            let looked = crate::capture::clock::mono_ns();
-            let readable = self.drain(&mut pending);
-            let graphs = self.parser.take();
-            self.returns.take();
-            self.deliver(graphs);
-            self.counters.cpu_ns.store(crate::capture::clock::own_thread_ns(), Ordering::Relaxed);
-            self.counters.read_up_to.store(looked, Ordering::Release);
+            let looked = clock::mono_ns();
+            let readable = self.drain(looked);
+            self.outlet.kept.returns.take();
+            let counters = &self.outlet.counters;
+            counters.cpu_ns.store(clock::own_thread_ns(), Ordering::Relaxed);
+            counters.read_up_to.store(looked, Ordering::Release);
             let mut fds = [PollFd::new(stopped.as_fd(), PollFlags::POLLIN)];
             let told = poll(&mut fds, PollTimeout::from(IDLE_MS)).is_ok_and(|ready| ready > 0);
             if told || !readable {
                 break;
             }
         }
-        self.drain(&mut pending);
+        self.drain(clock::mono_ns());
         let graphs = self.parser.finish();
-        self.deliver(graphs);
+        self.outlet.deliver(graphs);
     }
 
-    /// Reads until the pipe is empty; `false` when it cannot be read any more.
-    fn drain(&mut self, pending: &mut Vec<u8>) -> bool {
-        let mut chunk = [0; CHUNK];
-        loop {
-            match self.pipe.read(&mut chunk) {
-                // End of file: tracing was switched off. It may be switched on again.
-                Ok(0) => return true,
-                Ok(read) => self.split(pending, &chunk[..read]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    tracing::warn!("trace_pipe: {error}");
-                    return false;
-                }
-            }
-            // A flood must not delay what is finished.
-            let graphs = self.parser.take();
+    /// Reads what was recorded until then; `false` when it cannot be read any more.
+    fn drain(&mut self, until: u64) -> bool {
+        let Self { stream, parser, outlet } = self;
+        // A flood must not delay what is finished.
+        let drained = stream.drain(until, parser, &mut |parser| outlet.pause(parser));
+        drained.inspect_err(|error| tracing::warn!("the trace cannot be read: {error}")).is_ok()
+    }
+}
+
+/// Completes graphs and hands them to the receiver.
+struct Outlet {
+    kept: Kept,
+    sender: mpsc::Sender<Graph>,
+    counters: Arc<Counters>,
+}
+
+impl Outlet {
+    fn pause(&mut self, parser: &mut Parser) {
+        let stats = parser.stats();
+        self.counters.lost.store(stats.lost, Ordering::Relaxed);
+        self.counters.calls.store(stats.calls, Ordering::Relaxed);
+        let graphs = parser.take();
+        if !graphs.is_empty() {
             self.deliver(graphs);
         }
     }
 
-    fn split(&mut self, pending: &mut Vec<u8>, bytes: &[u8]) {
-        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
-            pending.extend_from_slice(part);
-            if part.ends_with(b"\n") {
-                self.parser.feed(&String::from_utf8_lossy(pending));
-                pending.clear();
+    fn deliver(&mut self, mut graphs: Vec<Graph>) {
+        self.kept.returns.complete(&mut graphs);
+        for mut graph in graphs {
+            if !self.kept.roots.is_empty() && !self.kept.roots.contains(&graph.root.name) {
+                self.is_foreign(&graph.root.name);
+                continue;
+            }
+            self.complete_name(&mut graph);
+            if self.sender.try_send(graph).is_err() {
+                self.counters.dropped.fetch_add(1, Ordering::Relaxed);
             }
         }
-        let stats = self.parser.stats();
-        self.counters.lost.store(stats.lost, Ordering::Relaxed);
-        self.counters.calls.store(stats.calls, Ordering::Relaxed);
     }
 
     fn is_foreign(&self, root: &str) {
@@ -159,30 +235,42 @@ impl Work {
         }
     }
 
-    fn deliver(&mut self, mut graphs: Vec<Graph>) {
-        self.returns.complete(&mut graphs);
-        for mut graph in graphs {
-            if !self.roots.is_empty() && !self.roots.contains(&graph.root.name) {
-                self.is_foreign(&graph.root.name);
-                continue;
+    /// Text cuts names to seven characters, and pages hold none. A thread that still lives has the whole of it, and of
+    /// one that is gone the tracer may remember it.
+    fn complete_name(&self, graph: &mut Graph) {
+        const CUT: usize = 7;
+        if !graph.comm.is_empty() && graph.comm.len() != CUT {
+            return;
+        }
+        let living = std::fs::read(format!("/proc/{}/comm", graph.tid)).ok();
+        let full = living.map(|name| String::from_utf8_lossy(&name).trim_end_matches('\n').to_owned());
+        match full {
+            Some(full) if full.starts_with(&graph.comm) => graph.comm = full,
+            None if graph.comm.is_empty() => {
+                let remembered = std::fs::read_to_string(&self.kept.comms).unwrap_or_default();
+                graph.comm = remembered_name(&remembered, graph.tid).unwrap_or_default().to_owned();
             }
-            complete_name(&mut graph);
-            if self.sender.try_send(graph).is_err() {
-                self.counters.dropped.fetch_add(1, Ordering::Relaxed);
-            }
+            _ => {}
         }
     }
 }
 
-/// The trace cuts names to seven characters; a thread that still lives has the rest.
-fn complete_name(graph: &mut Graph) {
-    const CUT: usize = 7;
-    if graph.comm.is_empty() || graph.comm.len() == CUT {
-        let Ok(full) = std::fs::read(format!("/proc/{}/comm", graph.tid)) else { return };
-        let full = String::from_utf8_lossy(&full);
-        let full = full.trim_end_matches('\n');
-        if full.starts_with(&graph.comm) {
-            full.clone_into(&mut graph.comm);
-        }
+/// `saved_cmdlines`: lines of a thread's number and its name.
+fn remembered_name(list: &str, tid: u32) -> Option<&str> {
+    list.lines().find_map(|line| {
+        let (number, name) = line.split_once(' ')?;
+        (number.parse() == Ok(tid)).then_some(name)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_thread_that_is_gone() {
+        let list = "7 my mount\n70 sh\n<...> x\n";
+        assert_eq!(remembered_name(list, 7), Some("my mount"));
+        assert_eq!(remembered_name(list, 71), None);
     }
 }

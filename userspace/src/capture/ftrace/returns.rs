@@ -13,8 +13,6 @@ use std::collections::{HashMap, VecDeque};
 
 /// Values that wait for their graph. Beyond it the oldest threads' are forgotten.
 const MOST_WAITING: usize = 1 << 20;
-/// The text's times are microseconds, rounded down.
-const ROUNDING_NS: u64 = 999;
 /// THREAD_SIZE (arch/x86/include/asm/page_64_types.h).
 const STACK_BYTES: u64 = 16 << 10;
 
@@ -69,13 +67,15 @@ impl Source {
 #[derive(Debug)]
 pub(super) struct Returns {
     tap: Option<Tap>,
+    /// How much earlier than it was a graph's times may be.
+    rounding_ns: u64,
     waiting: HashMap<u32, VecDeque<Sample>>,
     count: usize,
 }
 
 impl Returns {
-    pub(super) fn new(tap: Tap) -> Self {
-        Self { tap: Some(tap), waiting: HashMap::new(), count: 0 }
+    pub(super) fn new(tap: Tap, rounding_ns: u64) -> Self {
+        Self { tap: Some(tap), rounding_ns, waiting: HashMap::new(), count: 0 }
     }
 
     fn take(&mut self) {
@@ -101,7 +101,7 @@ impl Returns {
         let Some(end) = graph.end_ns else { return };
         let Some(of_thread) = self.waiting.get_mut(&graph.tid) else { return };
         let mut own = Vec::new();
-        while of_thread.front().is_some_and(|first| first.time_ns <= end + ROUNDING_NS) {
+        while of_thread.front().is_some_and(|first| first.time_ns <= end + self.rounding_ns) {
             let Some(sample) = of_thread.pop_front() else { break };
             self.count -= 1;
             if sample.time_ns >= graph.start_ns {
@@ -231,7 +231,7 @@ mod tests {
     }
 
     fn returns(samples: &[Sample]) -> Returns {
-        let mut returns = Returns { tap: None, waiting: HashMap::new(), count: 0 };
+        let mut returns = Returns { tap: None, rounding_ns: 999, waiting: HashMap::new(), count: 0 };
         samples.iter().for_each(|sample| returns.put(*sample));
         returns
     }

@@ -1,7 +1,7 @@
 //! One armed capture: set up in an order that a crash at any point can be undone from, and undone.
 
 use super::functions::{self, Selection};
-use super::reader::Reader;
+use super::reader::{Kept, Reader, Stream};
 use super::returns::{PRINTED, Returns, Source, TAPPED, is_off};
 use super::state::{Footprint, Record, RunDir, current};
 use super::tap::Tap;
@@ -10,9 +10,7 @@ use super::{FtraceError, Graph, GraphSource, GraphSpec, filter, price, probe_gro
 use crate::capture::clock;
 use crate::model::{Availability, is_entry_of};
 use nix::unistd::Uid;
-use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -35,6 +33,8 @@ pub struct GraphCapture {
     receiver: Option<mpsc::Receiver<Graph>>,
     footing: Footing,
     functions: usize,
+    /// The armed functions that may be the root of a graph.
+    roots: HashSet<String>,
     returns: Availability,
     /// Of one traced call, where it was measured.
     price_ns: Option<u64>,
@@ -86,7 +86,9 @@ impl GraphCapture {
         if !has(&tracers, TRACER) {
             return Err(FtraceError::NotBuilt { tracers });
         }
-        let available = tracefs.read("available_filter_functions")?;
+        let available = tracefs
+            .read("available_filter_functions_addrs")
+            .or_else(|_| tracefs.read("available_filter_functions"))?;
         let scoped = !spec.pids.is_empty();
         let mut selection = functions::select(&available, &spec.families, &spec.functions, scoped);
         selection.add_roots(&spec.roots);
@@ -190,6 +192,11 @@ impl GraphCapture {
         self.reader.counters.foreign.lock().map(|foreign| foreign.clone()).unwrap_or_default()
     }
 
+    /// Whether the kernel's own function for a system call is traced.
+    pub fn has_entry_of(&self, syscall: &str) -> bool {
+        self.roots.iter().any(|root| is_entry_of(root, syscall))
+    }
+
     pub fn armed_functions(&self) -> usize {
         self.functions
     }
@@ -283,19 +290,20 @@ impl Footing {
         }
     }
 
-    /// The last step: the pipe is opened after the tracer is set, because it takes the tracer's state.
+    /// The last step.
     fn read(self, spec: &GraphSpec, selection: Selection) -> Result<GraphCapture, FtraceError> {
-        let mut options = OpenOptions::new();
-        options.read(true).custom_flags(libc::O_NONBLOCK);
         let buffer = self.buffer();
-        let pipe = buffer.open("trace_pipe", &options)?;
-        let failed = |source| FtraceError::Control { doing: "read", path: buffer.path("trace_pipe"), source };
-        let source = returns(spec, &buffer);
+        let stream = Stream::open(&self.tracefs, &buffer, &selection)?;
+        let source = returns(spec, &buffer, stream.rounding_ns());
         let returns = source.availability();
-        let (reader, receiver) = Reader::start(pipe, selection.roots, source).map_err(failed)?;
         let functions = selection.functions.len();
+        let comms = self.tracefs.path("saved_cmdlines");
+        let failed = |source| FtraceError::Control { doing: "read", path: buffer.path(""), source };
+        let roots = selection.roots.clone();
+        let kept = Kept { roots: selection.roots, returns: source, comms };
+        let (reader, receiver) = Reader::start(stream, kept).map_err(failed)?;
         let receiver = Some(receiver);
-        Ok(GraphCapture { reader, receiver, footing: self, functions, returns, price_ns: None })
+        Ok(GraphCapture { reader, receiver, footing: self, functions, roots, returns, price_ns: None })
     }
 
     fn undo(&mut self) -> Result<(), FtraceError> {
@@ -336,7 +344,7 @@ impl Drop for Footing {
 }
 
 /// The first rung that works: the kernel prints return values, or a breakpoint sees them.
-fn returns(spec: &GraphSpec, buffer: &Tracefs) -> Source {
+fn returns(spec: &GraphSpec, buffer: &Tracefs, rounding_ns: u64) -> Source {
     if !spec.returns {
         return Source::None("not asked for".into());
     }
@@ -347,7 +355,7 @@ fn returns(spec: &GraphSpec, buffer: &Tracefs) -> Source {
         return Source::None("switched off by DIAG_DISABLE".into());
     }
     match Tap::open() {
-        Ok(tap) => Source::Tapped(Returns::new(tap)),
+        Ok(tap) => Source::Tapped(Returns::new(tap, rounding_ns)),
         Err(why) => Source::None(why),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::FtraceError;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -53,6 +53,16 @@ impl Tracefs {
             .map_err(|source| FtraceError::Control { doing: "read", path, source })
     }
 
+    /// A file that gives all it has to the first read and nothing to the second (`show_header()` in
+    /// kernel/trace/trace_events.c).
+    pub(super) fn read_at_once(&self, file: &str) -> Result<String, FtraceError> {
+        let path = self.path(file);
+        let mut bytes = vec![0; 16 << 10];
+        let read = File::open(&path).and_then(|mut file| file.read(&mut bytes));
+        let read = read.map_err(|source| FtraceError::Control { doing: "read", path, source })?;
+        Ok(String::from_utf8_lossy(&bytes[..read]).into_owned())
+    }
+
     /// The value of a file of one line.
     pub(super) fn value(&self, file: &str) -> Result<String, FtraceError> {
         Ok(self.read(file)?.trim().to_owned())
@@ -96,6 +106,15 @@ impl Tracefs {
     pub(super) fn instances(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.path("instances")) else { return Vec::new() };
         entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
+    }
+
+    /// The processors that have a part of the buffer.
+    pub(super) fn cpus(&self) -> Vec<u32> {
+        let Ok(entries) = fs::read_dir(self.path("per_cpu")) else { return Vec::new() };
+        let number = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_prefix("cpu")?.parse().ok();
+        let mut cpus: Vec<_> = entries.flatten().filter_map(number).collect();
+        cpus.sort_unstable();
+        cpus
     }
 
     /// Events that the ring buffers hold, and those they overwrote or dropped, over all cpus.

@@ -15,6 +15,7 @@ pub(in crate::capture) fn shape(words: Words) -> Shape {
     Shape { words, header, size: PAGE }
 }
 
+#[derive(Debug, Clone)]
 pub(in crate::capture) struct Page {
     words: Words,
     time: u64,

@@ -4,9 +4,9 @@
 use super::TraceDatError;
 use super::input::Input;
 use super::packing::Packing;
-use super::symbols::Symbols;
 use crate::capture::ring_buffer::{
     format::{Format, HeaderPage},
+    symbols::Symbols,
     words::Words,
 };
 use std::collections::HashMap;

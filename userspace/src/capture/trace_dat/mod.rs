@@ -10,29 +10,28 @@ mod input;
 pub(super) mod made;
 mod packing;
 mod pages;
-mod symbols;
 #[cfg(test)]
 mod tests;
 mod version6;
 mod version7;
 
-use super::callgraph::{Body, Line, Parser, Task};
+use super::callgraph::Parser;
 use super::ring_buffer::{
-    calls::{Decoder, Record, What},
+    calls::Decoder,
+    feed,
+    merge::{Merge, Run},
     page::Shape,
+    symbols::Symbols,
     words::Words,
 };
 use crate::model::Graph;
 use contents::{Buffer, Contents};
 use input::Input;
 use packing::Packing;
-use pages::{Found, Pages};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use pages::Pages;
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::Path;
-use symbols::Symbols;
 
 /// How such a file begins (trace-cmd.dat(5)).
 pub(super) const MAGIC: &[u8] = b"\x17\x08\x44tracing";
@@ -85,9 +84,8 @@ pub fn read(path: &Path, sink: &mut dyn FnMut(Graph)) -> Result<Summary, TraceDa
         sink(graph);
     };
     for buffer in std::mem::take(&mut contents.buffers) {
-        let mut work = Work { decoder: &decoder, parser: Parser::default(), summary: &mut summary };
         let mut runs = runs(&file, &contents, &buffer)?;
-        work.merge(&mut runs, &mut contents.symbols, &mut named);
+        merge(&decoder, &mut runs, &mut contents.symbols, &mut summary, &mut named);
     }
     Ok(summary)
 }
@@ -133,74 +131,33 @@ fn runs<'a>(file: &'a File, contents: &Contents, buffer: &Buffer) -> Result<Vec<
     Ok(used.map(|cpu| Pages::new(file, shape, buffer.packing, *cpu)).collect())
 }
 
-struct Work<'a> {
-    decoder: &'a Decoder,
-    parser: Parser,
-    summary: &'a mut Summary,
-}
-
-impl Work<'_> {
-    /// Always the earliest event of all processors; of two at the same time the lower processor's.
-    fn merge(&mut self, runs: &mut [Pages<'_>], symbols: &mut Symbols, sink: &mut dyn FnMut(Graph)) {
-        let mut heads: Vec<Option<Found>> = runs.iter_mut().map(Pages::next).collect();
-        let mut order: BinaryHeap<Reverse<(u64, usize)>> = heads
-            .iter()
-            .enumerate()
-            .filter_map(|(run, found)| found.map(|found| Reverse((found.time, run))))
-            .collect();
-        while let Some(Reverse((_, run))) = order.pop() {
-            // On with this run while no other has something earlier: most events come in long rows.
-            let until = order.peek().map_or((u64::MAX, usize::MAX), |Reverse(next)| *next);
-            let pages = &mut runs[run];
-            while let Some(found) = heads[run] {
-                if (found.time, run) > until {
-                    order.push(Reverse((found.time, run)));
-                    break;
-                }
-                self.lost(found.lost);
-                if let Some(record) = self.decoder.decode(pages.event(found)) {
-                    self.call(pages.cpu, found.time, record, symbols);
-                }
-                heads[run] = pages.next();
-            }
-            self.parser.take_each(sink);
+fn merge(
+    decoder: &Decoder,
+    runs: &mut [Pages<'_>],
+    symbols: &mut Symbols,
+    summary: &mut Summary,
+    sink: &mut dyn FnMut(Graph),
+) {
+    let mut parser = Parser::default();
+    let mut merge = Merge::default();
+    merge.look(runs);
+    while merge.row(runs, u64::MAX, |pages, found| {
+        summary.lost += found.lost;
+        feed::loss(&mut parser, found.lost);
+        if let Some(record) = decoder.decode(pages.event(found)) {
+            summary.events += 1;
+            feed::call(&mut parser, pages.cpu(), found.time, record, symbols);
         }
-        for pages in runs {
-            self.lost(pages.lost_at_the_end());
-            if self.summary.broken.is_none() {
-                self.summary.broken = pages.broken.take();
-            }
-        }
-        self.parser.finish().into_iter().for_each(sink);
+    }) {
+        parser.take_each(sink);
     }
-
-    fn lost(&mut self, count: u64) {
-        if count > 0 {
-            self.summary.lost += count;
-            self.parser.event(&Line::bare(None, Body::Lost { count: Some(count) }));
+    for pages in runs {
+        let lost = pages.lost_at_the_end();
+        summary.lost += lost;
+        feed::loss(&mut parser, lost);
+        if summary.broken.is_none() {
+            summary.broken = pages.broken.take();
         }
     }
-
-    #[inline]
-    fn call(&mut self, cpu: u32, time: u64, record: Record, symbols: &mut Symbols) {
-        self.summary.events += 1;
-        let hexadecimal;
-        let name = match symbols.find(record.function) {
-            Some(index) => symbols.name(index),
-            None => {
-                hexadecimal = format!("0x{:x}", record.function);
-                &hexadecimal
-            }
-        };
-        let task = Task { comm: "", tid: record.tid };
-        let body = match record.what {
-            What::Enter => Body::Enter { depth: record.depth, name },
-            What::Exit { duration_ns, ret } => {
-                Body::Exit { depth: record.depth, name: Some(name), duration_ns, ret }
-            }
-        };
-        let context = record.context.max(u8::from(symbols.is_interrupt(record.function)));
-        let line = Line { time_ns: Some(time), cpu: Some(cpu), task: Some(task), context, body };
-        self.parser.event(&line);
-    }
+    parser.finish().into_iter().for_each(sink);
 }

@@ -2,7 +2,10 @@
 
 use super::contents::Cpu;
 use super::packing::Packing;
-use crate::capture::ring_buffer::page::{Cursor, Shape, Step};
+use crate::capture::ring_buffer::{
+    merge::{Found, Run},
+    page::{Cursor, Shape, Step},
+};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -12,21 +15,11 @@ const BLOCK: usize = 64 * 1024;
 /// The largest chunk that is unpacked; trace-cmd makes them of ten pages, and says so in its file.
 const LONGEST_CHUNK: usize = 64 << 20;
 
-/// An event, and where it lies in [`Pages::event`].
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Found {
-    pub(super) time: u64,
-    /// Events lost just before it.
-    pub(super) lost: u64,
-    start: usize,
-    end: usize,
-}
-
 pub(super) struct Pages<'a> {
     file: &'a File,
     shape: Shape,
     packing: Packing,
-    pub(super) cpu: u32,
+    cpu: u32,
     /// What of the file is not read yet.
     at: u64,
     end: u64,
@@ -65,29 +58,6 @@ impl<'a> Pages<'a> {
             cursor: Cursor::default(),
             lost: 0,
             broken,
-        }
-    }
-
-    #[inline]
-    pub(super) fn event(&self, found: Found) -> &[u8] {
-        self.block.get(self.page + found.start..self.page + found.end).unwrap_or_default()
-    }
-
-    /// The next event of this processor.
-    #[inline]
-    pub(super) fn next(&mut self) -> Option<Found> {
-        loop {
-            let page = &self.block[self.page..self.next_page];
-            match self.cursor.next(self.shape.words, page) {
-                Step::Event { time, start, end } => {
-                    return Some(Found { time, lost: std::mem::take(&mut self.lost), start, end });
-                }
-                Step::End => {}
-                Step::Broken => self.hole("a page is not what the ring buffer writes"),
-            }
-            if !self.open_page() {
-                return None;
-            }
         }
     }
 
@@ -181,6 +151,34 @@ impl<'a> Pages<'a> {
         self.file.read_exact_at(&mut self.packed, self.at).map_err(said)?;
         self.at += packed as u64;
         self.packing.unpack(&self.packed, whole, &mut self.block)
+    }
+}
+
+impl Run for Pages<'_> {
+    fn cpu(&self) -> u32 {
+        self.cpu
+    }
+
+    #[inline]
+    fn event(&self, found: Found) -> &[u8] {
+        self.block.get(self.page + found.start..self.page + found.end).unwrap_or_default()
+    }
+
+    #[inline]
+    fn next(&mut self) -> Option<Found> {
+        loop {
+            let page = &self.block[self.page..self.next_page];
+            match self.cursor.next(self.shape.words, page) {
+                Step::Event { time, start, end } => {
+                    return Some(Found { time, lost: std::mem::take(&mut self.lost), start, end });
+                }
+                Step::End => {}
+                Step::Broken => self.hole("a page is not what the ring buffer writes"),
+            }
+            if !self.open_page() {
+                return None;
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@ mod saved;
 
 use super::{outcome, outcome::Outcome};
 use crate::{
-    capture::btf::prototypes,
+    capture::btf::running,
     explain::{
         compared,
         picture::{self, Asked},
@@ -83,7 +83,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     }
     // A recording may be of another kernel, whose types are not ours.
     let names: HashSet<String> = calls.iter().flat_map(|(_, call)| call.names()).collect();
-    let types = if live { prototypes::of_running(&names) } else { BTreeMap::new() };
+    let types = if live { running::prototypes(&names) } else { BTreeMap::new() };
     let asked = Asked { what: &args.what, types: &types };
     let failed = calls.iter().position(|(_, call)| picture::errno(call, &asked).is_some());
     let chosen = match args.count {

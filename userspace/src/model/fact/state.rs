@@ -22,6 +22,19 @@ impl State {
     /// Of a program that was not found: what the same process ran next, because it looked elsewhere too (execvp(3)).
     pub const RAN_INSTEAD: &str = "ran instead";
 
+    /// Of a system call that something answered before the kernel's own function for it was entered.
+    pub const NOT_ENTERED: &str = "function of the call";
+
+    pub fn not_entered(syscall: &str) -> Self {
+        Self {
+            name: Self::NOT_ENTERED.into(),
+            of: syscall.into(),
+            value: "not entered".into(),
+            source: "function_graph".into(),
+            after_ns: 0,
+        }
+    }
+
     /// `of` is the path that was not there.
     pub fn ran_instead(of: &str, program: &str) -> Self {
         Self {

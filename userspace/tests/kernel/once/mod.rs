@@ -11,4 +11,5 @@ mod killed;
 mod memory;
 mod probed;
 mod proving;
+mod reading;
 mod telling;

@@ -1,8 +1,8 @@
-//! The function an address belongs to, from the recorded /proc/kallsyms.
+//! The function an address belongs to, from /proc/kallsyms, recorded or of the running kernel.
 
 /// Lines of kallsyms, the functions in the order of their addresses.
 #[derive(Debug, Default)]
-pub(super) struct Symbols {
+pub(in crate::capture) struct Symbols {
     text: String,
     /// Address; begin and length of the name in `text`.
     functions: Vec<(u64, u32, u16)>,
@@ -16,7 +16,7 @@ pub(super) struct Symbols {
 const LATELY: usize = 8192;
 
 impl Symbols {
-    pub(super) fn parse(text: String) -> Self {
+    pub(in crate::capture) fn parse(text: String) -> Self {
         let mut functions = Vec::with_capacity(text.len() / 40);
         let mut interrupts = 0..0;
         let mut begin = 0;
@@ -44,17 +44,23 @@ impl Symbols {
         Self { text, functions, interrupts, lately: vec![(0, u32::MAX); LATELY] }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Only these functions: what a tracer was told to trace.
+    pub(in crate::capture) fn of<'a>(functions: impl IntoIterator<Item = (u64, &'a str)>) -> Self {
+        let lines = functions.into_iter().map(|(address, name)| format!("{address:016x} t {name}\n"));
+        Self::parse(lines.collect())
+    }
+
+    pub(in crate::capture) fn is_empty(&self) -> bool {
         self.functions.is_empty()
     }
 
-    pub(super) fn is_interrupt(&self, address: u64) -> bool {
+    pub(in crate::capture) fn is_interrupt(&self, address: u64) -> bool {
         self.interrupts.contains(&address)
     }
 
     /// An index for [`Symbols::name`].
     #[inline]
-    pub(super) fn find(&mut self, address: u64) -> Option<u32> {
+    pub(in crate::capture) fn find(&mut self, address: u64) -> Option<u32> {
         // Functions begin at multiples of 16.
         let place = (address >> 4) as usize % LATELY;
         if let Some((known, index)) = self.lately.get(place)
@@ -71,7 +77,7 @@ impl Symbols {
     }
 
     #[inline]
-    pub(super) fn name(&self, index: u32) -> &str {
+    pub(in crate::capture) fn name(&self, index: u32) -> &str {
         let name = |(_, from, length): &(u64, u32, u16)| {
             self.text.get(*from as usize..*from as usize + usize::from(*length))
         };
@@ -110,6 +116,10 @@ mod tests {
         }
         assert!(symbols.is_interrupt(0x2000) && !symbols.is_interrupt(0x2100));
         assert!(Symbols::parse("0000000000000000 T a\n".to_owned()).is_empty());
+        // A traced function is known by the place of its call of the tracer, behind an `endbr64`.
+        let mut few = Symbols::of([(0x2000, "later"), (0x1000, "a.isra.0")]);
+        let found = few.find(0x1004);
+        assert_eq!(found.map(|index| few.name(index)), Some("a.isra.0"));
         assert_eq!(Symbols::default().find(1), None);
     }
 }

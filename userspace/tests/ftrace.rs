@@ -119,7 +119,7 @@ fn both_outcomes_of_a_mount_arrive_and_nothing_is_left() {
         );
         assert!(middle - middle % 1000 <= bad.0 && bad.0 < bad.1 && bad.1 <= end, "{middle} {bad:?} {end}");
         assert!(graphs[0].root.size() > 10, "{:?}", graphs[0].root);
-        assert_eq!(graphs[0].comm, "scene-thread");
+        assert_eq!(collector.capture.name_of(graphs[0].tid).as_deref(), Some("scene-thread"));
         assert_eq!((graphs[0].lost, graphs[0].root.hole), (0, false));
     });
     assert_eq!(collector.capture.overruns(), 0);

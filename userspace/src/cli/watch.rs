@@ -165,7 +165,7 @@ impl Session {
                     self.kept.insert(key, kept);
                 }
                 Event::Story(Story::Again { key, count, last }) => self.again(&key, count, last, journal)?,
-                Event::Story(Story::Closer { key, graph }) => self.closer(&key, *graph, journal)?,
+                Event::Story(Story::Closer { key, graph }) => self.closer(&key, *graph, pipeline, journal)?,
             }
         }
         Ok(())
@@ -213,16 +213,26 @@ impl Session {
         Ok(())
     }
 
-    /// What was told before is told once more only as far as it is new: who decided.
-    fn closer(&mut self, key: &Key, graph: GraphEvidence, journal: &mut Writer) -> anyhow::Result<()> {
+    /// What was told before is told once more only as far as it is new: who decided. Programs get the whole document
+    /// again; it has the same time.
+    fn closer(
+        &mut self,
+        key: &Key,
+        graph: GraphEvidence,
+        pipeline: &Pipeline,
+        journal: &mut Writer,
+    ) -> anyhow::Result<()> {
         let Some(kept) = self.kept.get_mut(key) else { return Ok(()) };
         let Some(incident) = journal.closer(kept.row, graph)? else { return Ok(()) };
         let explained = explain::explain_one(incident, explain::Options::default());
-        if kept.line.is_none() || self.json || self.counts.is_some() {
+        if kept.line.is_none() || self.counts.is_some() {
             return Ok(());
         }
         kept.line = Some(render::text::line(&explained));
         if let Some(line) = render::text::decided(&explained) {
+            if self.json {
+                return self.say(&explained, pipeline);
+            }
             let at = render::clock(clock::now().unix_ns);
             outcome::answer(&format!("{at} {line}\n"));
         }

@@ -66,8 +66,9 @@ impl Graphs {
                 succeeded.push(graph.clone());
             }
         }
-        let (failed, types) = (failed.clone(), BTreeMap::new());
-        Some(GraphEvidence { source, failed, succeeded, types, probes: None })
+        // Records hold no names, and text only the beginning.
+        let failed = Graph { comm: failure.task.comm.clone(), ..failed.clone() };
+        Some(GraphEvidence { source, failed, succeeded, types: BTreeMap::new(), probes: None })
     }
 
     /// Whether a call was answered before its function was entered (seccomp, a tracer): other calls of its thread were

@@ -132,7 +132,10 @@ fn await_line(lines: &mpsc::Receiver<String>, words: &[&str]) -> Option<String> 
 fn a_watch_looks_closer_at_what_is_refused_again() {
     let Some(bench) = Bench::open() else { return };
     for (way, off) in rungs(&bench).into_iter().take(1) {
-        let mut watch = bench.diag(&["watch", "--budget", "100"]);
+        // To people on the older kernels, to programs on the newer ones.
+        let json = way == "kprobe.multi";
+        let form = if json { &["--json"][..] } else { &[] };
+        let mut watch = bench.diag(&[&["watch", "--budget", "100"], form].concat());
         watch.env("DIAG_DISABLE", off).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut watch = Running(watch.spawn().unwrap());
         let (told, says) =
@@ -143,7 +146,12 @@ fn a_watch_looks_closer_at_what_is_refused_again() {
         let words = child(&exe, "probed::child_that_is_refused_again_and_again");
         let mut refused = Command::new(words[0]);
         let refused = Running(refused.args(&words[1..]).stdout(Stdio::null()).spawn().unwrap());
-        await_line(&told, &["decided in", "return-value", way]).expect("the closer look is told");
+        let closer = if json {
+            &["\"return-value\"", "\"decider\""][..]
+        } else {
+            &["decided in", "return-value", way]
+        };
+        await_line(&told, closer).expect("the closer look is told");
         drop(refused);
         let pid = nix::unistd::Pid::from_raw(watch.0.id() as i32);
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();

@@ -9,6 +9,7 @@
 pub mod families;
 mod filter;
 mod functions;
+mod names;
 mod patterns;
 mod price;
 mod probe_group;

@@ -22,7 +22,6 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -126,8 +125,6 @@ pub(super) struct Kept {
     /// Only graphs with these roots; all if it is empty.
     pub(super) roots: HashSet<String>,
     pub(super) returns: Source,
-    /// The names of threads that the tracer has seen.
-    pub(super) comms: PathBuf,
 }
 
 impl Reader {
@@ -215,12 +212,11 @@ impl Outlet {
 
     fn deliver(&mut self, mut graphs: Vec<Graph>) {
         self.kept.returns.complete(&mut graphs);
-        for mut graph in graphs {
+        for graph in graphs {
             if !self.kept.roots.is_empty() && !self.kept.roots.contains(&graph.root.name) {
                 self.is_foreign(&graph.root.name);
                 continue;
             }
-            self.complete_name(&mut graph);
             if self.sender.try_send(graph).is_err() {
                 self.counters.dropped.fetch_add(1, Ordering::Relaxed);
             }
@@ -233,44 +229,5 @@ impl Outlet {
             Some(count) => *count += 1,
             None => drop(foreign.insert(root.to_owned(), 1)),
         }
-    }
-
-    /// Text cuts names to seven characters, and pages hold none. A thread that still lives has the whole of it, and of
-    /// one that is gone the tracer may remember it.
-    fn complete_name(&self, graph: &mut Graph) {
-        const CUT: usize = 7;
-        if !graph.comm.is_empty() && graph.comm.len() != CUT {
-            return;
-        }
-        let living = std::fs::read(format!("/proc/{}/comm", graph.tid)).ok();
-        let full = living.map(|name| String::from_utf8_lossy(&name).trim_end_matches('\n').to_owned());
-        match full {
-            Some(full) if full.starts_with(&graph.comm) => graph.comm = full,
-            None if graph.comm.is_empty() => {
-                let remembered = std::fs::read_to_string(&self.kept.comms).unwrap_or_default();
-                graph.comm = remembered_name(&remembered, graph.tid).unwrap_or_default().to_owned();
-            }
-            _ => {}
-        }
-    }
-}
-
-/// `saved_cmdlines`: lines of a thread's number and its name.
-fn remembered_name(list: &str, tid: u32) -> Option<&str> {
-    list.lines().find_map(|line| {
-        let (number, name) = line.split_once(' ')?;
-        (number.parse() == Ok(tid)).then_some(name)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_name_of_a_thread_that_is_gone() {
-        let list = "7 my mount\n70 sh\n<...> x\n";
-        assert_eq!(remembered_name(list, 7), Some("my mount"));
-        assert_eq!(remembered_name(list, 71), None);
     }
 }

@@ -6,7 +6,7 @@ use super::returns::{PRINTED, Returns, Source, TAPPED, is_off};
 use super::state::{Footprint, Record, RunDir, current};
 use super::tap::Tap;
 use super::tracefs::Tracefs;
-use super::{FtraceError, Graph, GraphSource, GraphSpec, filter, price, probe_group, top};
+use super::{FtraceError, Graph, GraphSource, GraphSpec, filter, names, price, probe_group, top};
 use crate::capture::clock;
 use crate::model::{Availability, is_entry_of};
 use nix::unistd::Uid;
@@ -192,6 +192,11 @@ impl GraphCapture {
         self.reader.counters.foreign.lock().map(|foreign| foreign.clone()).unwrap_or_default()
     }
 
+    /// A thread's name, which records do not hold: while it lives, or as the tracer remembers it.
+    pub fn name_of(&self, tid: u32) -> Option<String> {
+        names::of(&self.footing.tracefs, tid)
+    }
+
     /// Whether the kernel's own function for a system call is traced.
     pub fn has_entry_of(&self, syscall: &str) -> bool {
         self.roots.iter().any(|root| is_entry_of(root, syscall))
@@ -297,10 +302,9 @@ impl Footing {
         let source = returns(spec, &buffer, stream.rounding_ns());
         let returns = source.availability();
         let functions = selection.functions.len();
-        let comms = self.tracefs.path("saved_cmdlines");
         let failed = |source| FtraceError::Control { doing: "read", path: buffer.path(""), source };
         let roots = selection.roots.clone();
-        let kept = Kept { roots: selection.roots, returns: source, comms };
+        let kept = Kept { roots: selection.roots, returns: source };
         let (reader, receiver) = Reader::start(stream, kept).map_err(failed)?;
         let receiver = Some(receiver);
         Ok(GraphCapture { reader, receiver, footing: self, functions, roots, returns, price_ns: None })

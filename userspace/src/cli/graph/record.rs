@@ -68,10 +68,11 @@ fn collect(
     loop {
         // Asked first: what was read by then is in the queue below.
         let read = ended.is_some_and(|(end, since)| capture.read_up_to() > end || since.elapsed() > LAST);
-        for graph in capture.try_recv_all() {
+        for mut graph in capture.try_recv_all() {
             let wanted = !picture::calls(std::slice::from_ref(&graph), what).is_empty();
             let kept = if wanted { &mut graphs } else { &mut others };
             if kept.len() < MOST {
+                graph.comm = capture.name_of(graph.tid).unwrap_or(graph.comm);
                 kept.push(graph);
             }
         }

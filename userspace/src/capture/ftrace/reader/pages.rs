@@ -22,6 +22,8 @@ use std::os::unix::fs::OpenOptionsExt;
 
 /// Descriptions of the tracer's events; a kernel has the first or the second, and the third.
 const FORMATS: [&str; 3] = ["funcgraph_entry", "fgraph_retaddr_entry", "funcgraph_exit"];
+/// A processor that was never there is asked once a second: a virtual machine may be given hundreds of them one day.
+const LOOKS_WITHOUT: u32 = 40;
 /// Of the running kernel; diag is built for 64-bit machines alone.
 const WORDS: Words = Words { big_endian: cfg!(target_endian = "big"), long: size_of::<libc::c_long>() };
 
@@ -94,6 +96,8 @@ struct Processor {
     cursor: Cursor,
     /// Loss to be told with the next event.
     lost: u64,
+    /// Looks for which it is left alone.
+    absent: u32,
     failed: Option<io::Error>,
 }
 
@@ -102,23 +106,26 @@ impl Processor {
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(libc::O_NONBLOCK);
         let pipe = buffer.open(&format!("per_cpu/cpu{number}/trace_pipe_raw"), &options)?;
-        let page = vec![0; shape.size];
-        Ok(Self { number, pipe, shape, page, filled: 0, cursor: Cursor::default(), lost: 0, failed: None })
+        let (page, cursor) = (vec![0; shape.size], Cursor::default());
+        Ok(Self { number, pipe, shape, page, filled: 0, cursor, lost: 0, absent: 0, failed: None })
     }
 
     /// `false` when there is no page, or none yet. A page that is still being written is handed out as far as it is.
     fn read(&mut self) -> bool {
+        if self.absent > 0 {
+            self.absent -= 1;
+            return false;
+        }
         self.filled = loop {
             match self.pipe.read(&mut self.page) {
                 Ok(filled) => break filled,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    if error.kind() != io::ErrorKind::WouldBlock {
-                        self.failed = Some(error);
-                    }
-                    break 0;
-                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // Possible and never online: it has no buffer (`ring_buffer_alloc_read_page()`).
+                Err(error) if error.raw_os_error() == Some(libc::ENODEV) => self.absent = LOOKS_WITHOUT,
+                Err(error) => self.failed = Some(error),
             }
+            break 0;
         };
         let Some(opened) = self.shape.open(&self.page[..self.filled]) else {
             self.cursor = Cursor::default();

@@ -78,21 +78,29 @@ fn data_roots(root: &Root) -> Vec<PathBuf> {
 fn read(text: &str) -> Option<Found> {
     let config: Value = serde_json::from_str(text).ok()?;
     let state = &config["State"];
-    let word = match (state["Running"].as_bool(), state["ExitCode"].as_i64()) {
-        (Some(true), _) => Some("running".to_owned()),
-        (Some(false), Some(code))
-            if state["FinishedAt"].as_str().is_some_and(|at| !at.starts_with("0001")) =>
-        {
-            let oom = if state["OOMKilled"].as_bool() == Some(true) { ", out of memory" } else { "" };
-            Some(format!("exited ({code}{oom})"))
-        }
-        _ => None,
-    };
+    let word = ended(
+        state["Running"].as_bool(),
+        state["ExitCode"].as_i64(),
+        state["FinishedAt"].as_str(),
+        state["OOMKilled"].as_bool() == Some(true),
+    );
     Some(Found {
         name: config["Name"].as_str().map(|name| name.trim_start_matches('/').to_owned()),
         image: config["Config"]["Image"].as_str().map(str::to_owned),
         state: word,
     })
+}
+
+/// The state in a word; `None` for one that never ran.
+pub(super) fn ended(running: Option<bool>, code: Option<i64>, at: Option<&str>, oom: bool) -> Option<String> {
+    match (running, code) {
+        (Some(true), _) => Some("running".to_owned()),
+        (Some(false), Some(code)) if at.is_some_and(|at| !at.starts_with("0001")) => {
+            let oom = if oom { ", out of memory" } else { "" };
+            Some(format!("exited ({code}{oom})"))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Names and images of other engines' containers, from what those engines keep on disk: no API, no socket.
+//! Names and images of other engines' containers, from what those engines keep on disk: no API, no socket. (Built with
+//! the feature `docker-api`, the daemon is asked as well, where its files say nothing.)
 //!
 //! A cgroup path or a command line gives an id; the rest is in the engine's own files. Where these lie is read from
 //! the running engine's command line, else the default is taken. An engine writes them before the container runs
@@ -6,6 +7,8 @@
 
 mod bolt;
 mod containerd;
+#[cfg(feature = "docker-api")]
+mod daemon;
 mod docker;
 mod layers;
 mod lineage;
@@ -92,6 +95,8 @@ impl Engines {
             "containerd" | "cri-o" => containerd::find(root, id),
             _ => None,
         };
+        #[cfg(feature = "docker-api")]
+        let found = found.or_else(|| daemon::find(root, engine, id));
         match &found {
             Some(found) => self.found.insert(id.to_owned(), found.clone()).is_none(),
             None => self.missed_ns.insert(id.to_owned(), now_ns).is_none(),

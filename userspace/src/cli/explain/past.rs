@@ -105,17 +105,27 @@ fn by_journal(
 
 /// So many are told, the last ones.
 const GAPS: usize = 3;
+/// Who ends a watch and asks at once knows that it has ended.
+const JUST_ENDED_NS: i64 = 5_000_000_000;
 
 /// Times without a watch since the container's first failure: others of its failures may have been then.
 fn say_when_nobody_watched(reader: &Reader, evidence: &Evidence) -> anyhow::Result<()> {
     let times = evidence.incidents.iter().map(|incident| incident.failure.time.unix_ns);
     let Some(first) = times.min() else { return Ok(()) };
-    let gaps = reader.gaps(clock::now().unix_ns)?;
-    let since = gaps.iter().filter(|gap| gap.to_unix_ns.is_none_or(|to| to >= first)).rev().take(GAPS);
-    for gap in since.collect::<Vec<_>>().into_iter().rev() {
+    let now = clock::now().unix_ns;
+    let gaps = reader.gaps(now)?;
+    let since: Vec<_> = gaps.iter().filter(|gap| is_worth_telling(gap, first, now)).collect();
+    for gap in since.iter().skip(since.len().saturating_sub(GAPS)) {
         outcome::say(&told(gap));
     }
     Ok(())
+}
+
+fn is_worth_telling(gap: &Gap, first_failure: i64, now: i64) -> bool {
+    match gap.to_unix_ns {
+        Some(to) => to >= first_failure,
+        None => gap.killed || now.saturating_sub(gap.from_unix_ns) > JUST_ENDED_NS,
+    }
 }
 
 fn told(gap: &Gap) -> String {
@@ -150,6 +160,20 @@ mod tests {
         assert!(said.contains("was killed") && said.contains("until now"), "{said}");
         let said = told(&Gap { to_unix_ns: Some(1_000_000_000), killed: false, ..gap });
         assert!(said.contains("the watch ended") && !said.contains("now"), "{said}");
+    }
+
+    #[test]
+    fn a_watch_that_has_just_ended_is_no_news() {
+        let second = 1_000_000_000;
+        let gap = |to_unix_ns, killed| Gap { from_unix_ns: 10 * second, to_unix_ns, killed };
+        assert!(!is_worth_telling(&gap(None, false), 0, 11 * second));
+        assert!(is_worth_telling(&gap(None, false), 0, 16 * second));
+        assert!(is_worth_telling(&gap(None, true), 0, 11 * second), "nobody ended that one");
+        assert!(is_worth_telling(&gap(Some(11 * second), false), 11 * second, 99 * second));
+        assert!(
+            !is_worth_telling(&gap(Some(11 * second), false), 12 * second, 99 * second),
+            "before it failed"
+        );
     }
 
     #[test]

@@ -55,11 +55,13 @@ fn ask(socket: &Path, id: &str) -> Result<Option<ContainerInspectResponse>, AskE
     let failed = |source| AskError::Daemon { socket: shown(), source };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let path = socket.to_string_lossy();
-    let asked = runtime.block_on(tokio::time::timeout(MOST_WAIT, async {
+    let question = async {
         let seconds = MOST_WAIT.as_secs().max(1);
         let docker = Docker::connect_with_unix(&path, seconds, API_DEFAULT_VERSION)?;
         docker.inspect_container(id, None::<InspectContainerOptions>).await
-    }));
+    };
+    // The clock belongs to the runtime, so it is asked for inside.
+    let asked = runtime.block_on(async { tokio::time::timeout(MOST_WAIT, question).await });
     match asked {
         Err(_) => Err(AskError::Silent { socket: shown() }),
         Ok(Err(Error::DockerResponseServerError { status_code: NOT_FOUND, .. })) => Ok(None),

@@ -128,7 +128,8 @@ impl Guest {
         let memory = self.memory_mib.to_string();
         // One thread for both processors: with one for each, an emulated processor now and then runs a
         // stale copy of code that the other one patches (a tracepoint switched on), and the guest panics.
-        let processors = if self.counts_instructions { "1" } else { "2" };
+        // As in most virtual machines more are possible than there are.
+        let processors = if self.counts_instructions { "1" } else { "2,maxcpus=4" };
         command.args(["-accel", "tcg,thread=single", "-cpu", "max", "-smp", processors, "-m", &memory]);
         if self.counts_instructions {
             // A processor that sleeps is woken at once, with the time that it would have slept.

@@ -17,7 +17,7 @@ use crate::attribute::Index;
 use crate::capture::{
     clock,
     engine::{self, EngineLog},
-    engines::{Engines, daemons},
+    engines::{Engines, Process, daemons},
     errno_watch::{CaptureError, ErrnoWatch, Scope},
     sampler,
     stalls::Stalls,
@@ -105,6 +105,8 @@ pub struct Pipeline {
 /// A failure with what only the moment after it can tell.
 struct Looked {
     failure: Failure,
+    /// The processes above the failed one, where it is not known whose it is.
+    above: Vec<Process>,
     code: Option<user_stack::Seen>,
     sampled: sampler::Sampled,
 }
@@ -219,15 +221,15 @@ impl Pipeline {
     /// One round over every source, without waiting.
     pub fn turn(&mut self) -> Vec<Event> {
         let mut out = Vec::new();
-        // Identities first: the engine writes them before the failures they explain.
+        // First what is gone first: an engine that was refused something ends within a millisecond.
+        let failures: Vec<Failure> =
+            self.watch.drain().into_iter().filter_map(Observation::failure).collect();
+        let above = self.above(&failures);
+        // Then identities: the engine writes them before the failures they explain.
         self.engine_events(&mut out);
         self.look_for_clients();
-        let mut looked = Vec::new();
-        for observation in self.watch.drain() {
-            if let Observation::Failure(failure) = observation {
-                looked.extend(self.look(failure));
-            }
-        }
+        let looked: Vec<_> =
+            failures.into_iter().zip(above).filter_map(|(f, above)| self.look(f, above)).collect();
         looked.into_iter().for_each(|looked| self.take_in(looked, &mut out));
         for step in self.index.overdue(clock::mono_ns()) {
             self.failure(engine::failure_of(&step), &mut out);
@@ -328,13 +330,14 @@ impl Pipeline {
     }
 
     fn failure(&mut self, failure: Failure, out: &mut Vec<Event>) {
-        if let Some(looked) = self.look(failure) {
+        let above = self.above(std::slice::from_ref(&failure)).pop().unwrap_or_default();
+        if let Some(looked) = self.look(failure, above) {
             self.take_in(looked, out);
         }
     }
 
     /// Reads what may be gone the next moment, and nothing else: behind this failure others wait for the same.
-    fn look(&mut self, mut failure: Failure) -> Option<Looked> {
+    fn look(&mut self, mut failure: Failure, above: Vec<Process>) -> Option<Looked> {
         if !self.may_matter(&failure) {
             return None;
         }
@@ -351,13 +354,13 @@ impl Pipeline {
         // The dying may be gone from /proc already; what was read above an OOM victim is not.
         paths.extend(failure.readings.iter().filter(|r| r.limit == MEMORY_MAX).map(|r| r.scope.clone()));
         self.index.learn_paths(&failure.task, &paths);
-        Some(Looked { failure, code, sampled })
+        Some(Looked { failure, above, code, sampled })
     }
 
     /// Whose it is, which code made it, and what it belongs to.
     fn take_in(&mut self, looked: Looked, out: &mut Vec<Event>) {
-        let Looked { mut failure, code, sampled } = looked;
-        let container = self.owner(&failure);
+        let Looked { mut failure, above, code, sampled } = looked;
+        let container = self.owner(&failure, &above);
         if !self.is_ours(&failure, container.as_ref())
             || !self.is_worth_telling(&mut failure, container.as_ref())
         {

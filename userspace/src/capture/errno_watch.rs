@@ -228,7 +228,6 @@ impl ErrnoWatch {
 
     /// All failures that travelled whole since the last call.
     pub fn drain(&mut self) -> Vec<Observation> {
-        self.recorded.take();
         let mut seen = Vec::new();
         let (decoder, kills, log) = (&mut self.decoder, &mut self.kills, &mut self.log);
         let cgroups = &mut self.cgroups;
@@ -242,6 +241,7 @@ impl ErrnoWatch {
             Some(Decoded::SelfCheck(_)) | None => {}
         });
         seen.extend(kills.due(clock::mono_ns()).into_iter().map(Observation::Failure));
+        self.recorded.take();
         seen
     }
 

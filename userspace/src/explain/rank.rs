@@ -74,6 +74,7 @@ fn weight(e: &Explained) -> u8 {
 fn is_question(e: &Explained) -> bool {
     asking::asks_a_helper(&e.incident.failure)
         || asking::is_masking(&e.incident.failure)
+        || asking::learns_the_kind(&e.incident.failure)
         || asks_for_the_interface(e)
         || place::was_found_elsewhere(e)
 }
@@ -186,6 +187,15 @@ mod tests {
             failed("openat", libc::ENOENT, 20, 98),
         ];
         assert_eq!(order(list), ["mount", "umount2", "setsockopt", "openat", "wait4"]);
+    }
+
+    #[test]
+    fn what_a_runtime_asks_of_each_file_hides_nothing() {
+        let mut asked = failed("epoll_ctl", libc::EPERM, 30, 90);
+        asked.findings.push(finding(Confidence::Proven));
+        let list = vec![asked.clone(), failed("prlimit64", libc::EPERM, 20, 50)];
+        assert_eq!(order(list), ["prlimit64", "epoll_ctl"]);
+        assert!(!is_noise(&asked), "alone it is told");
     }
 
     #[test]

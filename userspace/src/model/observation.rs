@@ -25,6 +25,16 @@ pub enum Observation {
     },
 }
 
+impl Observation {
+    /// The failure, if it is one.
+    pub fn failure(self) -> Option<Failure> {
+        match self {
+            Self::Failure(failure) => Some(failure),
+            _ => None,
+        }
+    }
+}
+
 /// Something an engine or the cgroup tree told about a container's life.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerEvent {

@@ -8,7 +8,7 @@ use super::Pipeline;
 use crate::attribute::{Request, request_of};
 use crate::capture::{
     clock,
-    engines::{Program, clients},
+    engines::{Process, Program, clients},
     errno_watch::ErrnoWatch,
     interest::Table,
 };
@@ -24,6 +24,8 @@ pub(super) struct Beside {
     /// Name by pid.
     daemons: HashMap<u32, String>,
     curated: Table,
+    /// The command itself.
+    words: Vec<String>,
     /// By the command and its children, and by anybody else meanwhile.
     asked: Vec<Request>,
     others: Vec<Request>,
@@ -39,6 +41,7 @@ impl Beside {
         Self {
             daemons: followed.map(|daemon| (daemon.pid, daemon.comm)).collect(),
             curated: Table::curated(),
+            words: words.to_vec(),
             asked: request_of(words).into_iter().collect(),
             others: vec![],
             looked_ns: 0,
@@ -153,6 +156,22 @@ impl Pipeline {
         beside.asked.iter().filter(|asked| asked.engine == engine).cloned().collect()
     }
 
+    /// The watched command, which is above everything in its tree, alive or not.
+    pub(super) fn command_above(&self, failure: &Failure) -> Option<Process> {
+        let words = behind_wrappers(&self.beside.as_ref()?.words);
+        let comm = program(words.first()?).to_owned();
+        let own = self.watch.is_beside(failure.task.pid) == Some(false);
+        own.then(|| Process { pid: 0, comm, words: words.to_vec(), folder: String::new() })
+    }
+
+    /// What the watched command called the one container that it asked for.
+    pub(super) fn name_by_the_command(&self, container: &Container, failure: &Failure) -> Option<String> {
+        match self.asked_by_the_command(failure).as_slice() {
+            [one] if one.creates && one.engine == container.engine => one.name.clone(),
+            _ => None,
+        }
+    }
+
     fn is_beside(&self, failure: &Failure) -> bool {
         self.watch.is_beside(failure.task.pid) == Some(true)
     }
@@ -163,10 +182,34 @@ impl Pipeline {
     }
 }
 
+/// Programs that make containers in their own tree.
+const MAKERS: [&str; 5] = ["runc", "crun", "youki", "podman", "ctr"];
+
+/// `sudo crun run web`, `unshare -m sh -c 'exec "$@"' sh crun run web`: the part that makes a container, if there is one.
+fn behind_wrappers(words: &[String]) -> &[String] {
+    let at = words.iter().position(|word| MAKERS.contains(&program(word)));
+    &words[at.unwrap_or(0)..]
+}
+
+fn program(word: &str) -> &str {
+    word.rsplit('/').next().unwrap_or(word)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::{Abi, Errno, Stamp, Task};
+
+    #[test]
+    fn what_makes_a_container_may_be_wrapped() {
+        let of = |line: &str| {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            behind_wrappers(&words).join(" ")
+        };
+        assert_eq!(of("sudo /usr/bin/crun run web"), "/usr/bin/crun run web");
+        assert_eq!(of("unshare -m sh -c x sh runc run web"), "runc run web");
+        assert_eq!(of("make test"), "make test");
+    }
 
     fn beside(asked: &str, others: &str) -> Beside {
         let request = |line: &str| {
@@ -176,6 +219,7 @@ mod tests {
         Beside {
             daemons: HashMap::from([(7, "dockerd".to_owned())]),
             curated: Table::curated(),
+            words: vec![],
             asked: request(asked).into_iter().collect(),
             others: request(others).into_iter().collect(),
             looked_ns: 0,

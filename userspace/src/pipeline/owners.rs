@@ -5,27 +5,49 @@ use super::Pipeline;
 use crate::attribute::{Ancestor, Place, Request, asked_for, at_work_for, place_in, request_of};
 use crate::capture::engines::{Process, clients, daemons, lineage};
 use crate::model::{ArgValue, Container, ContainerEvent, Failure};
+use std::collections::HashMap;
 
 /// Where dockerd listens, and its client asks, unless told otherwise (dockerd(8)).
 const DOCKER_HOST: &str = "unix:///var/run/docker.sock";
 
 impl Pipeline {
+    /// The processes above each of these, where nothing that is known says whose it is. Before anything else is read: an
+    /// engine that was refused something ends within a millisecond, and its command line with it.
+    pub(super) fn above(&self, failures: &[Failure]) -> Vec<Vec<Process>> {
+        let mut read: HashMap<u32, Vec<Process>> = HashMap::new();
+        let mut of = |failure: &Failure| match self.index.owner(failure) {
+            Some(_) => Vec::new(),
+            None => {
+                let known = read.entry(failure.task.pid);
+                let living = known.or_insert_with(|| lineage(&self.root, &failure.task)).clone();
+                living.into_iter().chain(self.command_above(failure)).collect()
+            }
+        };
+        failures.iter().map(&mut of).collect()
+    }
+
     /// Whose failure it is. Where nothing that is known so far says it, the processes above the failed one may be
     /// engines at work, or the call's own arguments lie in a container's folders; where an id is all there is, the
     /// engine's files have name and image.
-    pub(super) fn owner(&mut self, failure: &Failure) -> Option<Container> {
+    pub(super) fn owner(&mut self, failure: &Failure, above: &[Process]) -> Option<Container> {
         let mut container = match self.index.owner(failure) {
             Some(owned) => owned.container,
-            None => self.find_owner(failure)?,
+            None => self.find_owner(failure, above)?,
         };
         if self.engines.complete(&self.root, &mut container, failure.time.mono_ns) {
+            self.index.complete(&container);
+        }
+        if container.name.is_none()
+            && let Some(name) = self.name_by_the_command(&container, failure)
+        {
+            // Its engine has forgotten it already.
+            container.name = Some(name);
             self.index.complete(&container);
         }
         Some(container)
     }
 
-    fn find_owner(&mut self, failure: &Failure) -> Option<Container> {
-        let above = lineage(&self.root, &failure.task);
+    fn find_owner(&mut self, failure: &Failure, above: &[Process]) -> Option<Container> {
         let ancestors: Vec<_> = above.iter().map(|p| Ancestor { comm: &p.comm, words: &p.words }).collect();
         if let Some(container) = at_work_for(&ancestors) {
             self.index.at_work(container, failure);
@@ -38,10 +60,10 @@ impl Pipeline {
             Some(Place::Layer { engine, store, layer }) => {
                 match self.engines.owner_of_layer(&self.root, engine, &store, &layer) {
                     Some((engine, id)) => Container { engine, id, ..Container::default() },
-                    None => self.asked_for(failure, &above, Some(&layer))?,
+                    None => self.asked_for(failure, above, Some(&layer))?,
                 }
             }
-            None => self.asked_for(failure, &above, None)?,
+            None => self.asked_for(failure, above, None)?,
         };
         let id = container.id.clone();
         // A daemon works for many at once, so its process is tied to none of them.

@@ -62,6 +62,14 @@ pub(super) fn only_asked(syscall: &str, errno: Errno) -> bool {
     PROBING.contains(&errno) && ASKING.contains(&syscall) || ANSWERS.iter().any(answers)
 }
 
+/// Whether the refusal tells what kind of file it is, and the caller has a way for each: Go's runtime gives every file that it
+/// opens to epoll (internal/poll `FD.Init`), libuv does to find out (`uv__io_check_fd`); engines ask with
+/// RESOLVE_NO_XDEV whether something is mounted there (openat2(2)).
+pub(super) fn learns_the_kind(failure: &Failure) -> bool {
+    let asked = [("epoll_ctl", Errno::EPERM), ("openat2", Errno(libc::EXDEV))];
+    failure.syscall().is_some_and(|call| asked.contains(&call))
+}
+
 /// Calls that wait: that nothing was there yet (EAGAIN), that time passed (ETIMEDOUT), or that a signal came in between
 /// (EINTR) is how Go's runtime and every event loop live.
 const WAITING: &[&str] = &[

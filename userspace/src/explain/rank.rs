@@ -62,15 +62,13 @@ fn weight(e: &Explained) -> u8 {
         return 0;
     }
     match errno {
-        Errno::ENOSPC | Errno::EDQUOT | Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EAGAIN => {
-            RAN_OUT
-        }
-        Errno(libc::ENOBUFS) => RAN_OUT,
+        Errno::ENOSPC | Errno::EDQUOT | Errno::EMFILE | Errno::ENFILE => RAN_OUT,
+        Errno::ENOMEM | Errno::EAGAIN | Errno(libc::ENOBUFS) => RAN_OUT,
         _ => 2,
     }
 }
 
-/// Whatever is known of it, the answer was looked for, and the caller went on.
+/// Whatever is known of it, the answer was looked for.
 fn is_question(e: &Explained) -> bool {
     asking::asks_a_helper(&e.incident.failure)
         || asking::is_masking(&e.incident.failure)
@@ -193,17 +191,16 @@ mod tests {
     fn what_a_runtime_asks_of_each_file_hides_nothing() {
         let mut asked = failed("epoll_ctl", libc::EPERM, 30, 90);
         asked.findings.push(finding(Confidence::Proven));
-        let list = vec![asked.clone(), failed("prlimit64", libc::EPERM, 20, 50)];
-        assert_eq!(order(list), ["prlimit64", "epoll_ctl"]);
         assert!(!is_noise(&asked), "alone it is told");
+        assert_eq!(order(vec![asked, failed("prlimit64", libc::EPERM, 20, 50)]), ["prlimit64", "epoll_ctl"]);
     }
 
     #[test]
     fn a_search_of_path_and_a_kill_by_the_own_parent_come_last() {
         let mut later = failed("openat", libc::EACCES, 30, 60);
         later.incident.failure.task.comm = "app".into();
-        let list = vec![failed("execve", libc::ENOENT, 30, 50), later];
-        assert_eq!(order(list), ["openat", "execve"], "it was found in the end: another program fails");
+        let list = order(vec![failed("execve", libc::ENOENT, 30, 50), later]);
+        assert_eq!(list, ["openat", "execve"], "it was found in the end: another program fails");
         let list = vec![failed("execve", libc::ENOENT, 30, 50), failed("setsockopt", libc::EPERM, 20, 60)];
         assert_eq!(
             order(list),

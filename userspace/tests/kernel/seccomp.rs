@@ -20,26 +20,33 @@ fn a_filter_is_read_and_run_again() {
     bench.nothing_left();
 }
 
-/// Installs a filter that refuses sethostname with EPERM, is refused by it, and is gone before anybody can look.
+/// From here on a filter answers this call with EPERM, and without capabilities the kernel refuses what needs them.
+fn refuse_and_drop(call: libc::c_long) {
+    let op = |code: u16, jt: u8, jf: u8, k: u32| libc::sock_filter { code, jt, jf, k };
+    let mut program = [
+        op(0x20, 0, 0, 0),
+        op(0x15, 0, 1, call as u32),
+        op(0x06, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        op(0x06, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let filter = libc::sock_fprog { len: 4, filter: program.as_mut_ptr() };
+    // SAFETY: the filter lives across the calls, and nothing else is passed by pointer.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter), 0);
+        assert_eq!(libc::syscall(libc::SYS_setresuid, 65_534, 65_534, 65_534), 0);
+    }
+}
+
+/// Refused by a filter of its own, and gone before anybody can look.
 #[test]
 fn child_that_ends_with_its_refusal() {
     if !wanted() {
         return;
     }
-    let op = |code: u16, jt: u8, jf: u8, k: u32| libc::sock_filter { code, jt, jf, k };
-    let mut program = [
-        op(0x20, 0, 0, 0),
-        op(0x15, 0, 1, libc::SYS_sethostname as u32),
-        op(0x06, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
-        op(0x06, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
-    let filter = libc::sock_fprog { len: 4, filter: program.as_mut_ptr() };
-    // SAFETY: the filter lives across the calls, and nothing else is passed by pointer but a constant name. Without
-    // capabilities the kernel would refuse the call, too.
+    refuse_and_drop(libc::SYS_sethostname);
+    // SAFETY: a constant name; the process ends without running anything of the test's.
     unsafe {
-        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter), 0);
-        assert_eq!(libc::syscall(libc::SYS_setresuid, 65_534, 65_534, 65_534), 0);
         libc::sethostname(c"never".as_ptr(), 5);
         libc::_exit(1);
     }
@@ -70,21 +77,9 @@ fn child_whose_filter_allows_what_the_kernel_refuses() {
     if !wanted() {
         return;
     }
-    let op = |code: u16, jt: u8, jf: u8, k: u32| libc::sock_filter { code, jt, jf, k };
-    let mut program = [
-        op(0x20, 0, 0, 0),
-        op(0x15, 0, 1, libc::SYS_keyctl as u32),
-        op(0x06, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
-        op(0x06, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
-    let filter = libc::sock_fprog { len: 4, filter: program.as_mut_ptr() };
-    // SAFETY: the filter lives across the calls, and nothing else is passed by pointer but a constant name.
-    unsafe {
-        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter), 0);
-        assert_eq!(libc::syscall(libc::SYS_setresuid, 65_534, 65_534, 65_534), 0);
-        assert_eq!(libc::sethostname(c"never".as_ptr(), 5), -1);
-    }
+    refuse_and_drop(libc::SYS_keyctl);
+    // SAFETY: a constant name.
+    assert_eq!(unsafe { libc::sethostname(c"never".as_ptr(), 5) }, -1);
     assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::EPERM));
     // Long enough for its filters to be read and run.
     std::thread::sleep(std::time::Duration::from_millis(500));

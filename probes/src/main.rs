@@ -11,6 +11,8 @@ mod cgroup;
 #[cfg(target_arch = "bpf")]
 mod credentials;
 #[cfg(target_arch = "bpf")]
+mod engine;
+#[cfg(target_arch = "bpf")]
 mod flood;
 #[cfg(target_arch = "bpf")]
 mod limits;

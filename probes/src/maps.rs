@@ -5,11 +5,14 @@ use crate::stage::Draft;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf};
 use core::ptr::read_volatile;
-use diag_abi::bounds::{FLOOD_KEYS, MAYBE_BYTES, NETLINK_THREADS, RING_BYTES, SYSCALLS, TREE_PROCESSES};
+use diag_abi::bounds::{
+    COMM, ENGINE_NAMES, ENGINES_ALIVE as ENGINES_AT_ONCE, FLOOD_KEYS, MAYBE_BYTES, NETLINK_THREADS,
+    RING_BYTES, SYSCALLS, TREE_PROCESSES,
+};
 use diag_abi::{
-    Config, CredentialOffsets, FloodKey, FloodValue, InterestRow, LimitOffsets, Loss, NetlinkOffsets,
-    ObjectOffsets, Offsets, RlimitOffsets, STAGES as STAGE_COUNT, SilentOffsets, SocketOffsets, Symbols,
-    VALUE_SETS, ValueSet,
+    Config, CredentialOffsets, EngineOffsets, FloodKey, FloodValue, InterestRow, LimitOffsets, Loss,
+    NetlinkOffsets, ObjectOffsets, Offsets, RlimitOffsets, STAGES as STAGE_COUNT, SilentOffsets,
+    SocketOffsets, Symbols, VALUE_SETS, ValueSet,
 };
 
 /// Records on their way to user space. The loader may enlarge it.
@@ -31,6 +34,14 @@ pub(crate) static FLOOD: HashMap<FloodKey, FloodValue> = HashMap::with_max_entri
 /// Thread groups of the followed tree, with the boot time their leader started at (0: not known yet).
 #[map]
 pub(crate) static TREE: LruHashMap<u32, u64> = LruHashMap::with_max_entries(TREE_PROCESSES, 0);
+
+/// Names of engines' programs, padded with NULs as the kernel does it.
+#[map]
+pub(crate) static ENGINES: HashMap<[u8; COMM], u32> = HashMap::with_max_entries(ENGINE_NAMES, 0);
+
+/// Processes that were told of as engines' and still run.
+#[map]
+pub(crate) static ENGINES_ALIVE: LruHashMap<u32, u32> = LruHashMap::with_max_entries(ENGINES_AT_ONCE, 0);
 
 /// The record that a processor is filling.
 #[map]
@@ -98,6 +109,10 @@ pub(crate) static RLIMITS: RlimitOffsets = RlimitOffsets::NONE;
 /// Overridden by the loader before load: what `silent::netlink` reads.
 #[unsafe(no_mangle)]
 pub(crate) static NETLINK: NetlinkOffsets = NetlinkOffsets::NONE;
+
+/// Overridden by the loader before load: what `engine` reads.
+#[unsafe(no_mangle)]
+pub(crate) static ENGINE_WORDS: EngineOffsets = EngineOffsets::NONE;
 
 /// Reads a global's field. Volatile, or the compiler would use the value that the object holds.
 #[inline(always)]

@@ -143,6 +143,8 @@ fn cell(scene: &Scene, engine: Engine, limit: &Limit, inside: bool) -> Result<Ve
         ])
         .args(&words)
         .envs(scene.environment())
+        // conmon leaves a file `oom` wherever it was started (conmon's write_oom_files).
+        .current_dir(scene.folder())
         .stdin(Stdio::null())
         .output()
         .context("cannot run diag")?;

@@ -96,6 +96,16 @@ pub const CGROUP_NAME: usize = 96;
 /// `TRACE_CGROUP_PATH_LEN`); a container of a pod under systemd has some 200.
 pub const CGROUP_PATH: usize = 512;
 
+/// Bytes of an engine's command line and of the environment behind it. A `docker run` written by a person or an
+/// orchestrator has its name and image in the first two thousand. A power of two, for the verifier.
+pub const ENGINE_TEXT: usize = 4096;
+
+/// Names of engines' programs that are told of.
+pub const ENGINE_NAMES: u32 = 64;
+
+/// Engines' processes at a time. A node of Kubernetes has 110 shims.
+pub const ENGINES_ALIVE: u32 = 4096;
+
 const _: () = {
     assert!(LONG_SLOT + 1 == SLOTS && SHORT_SLOTS < LONG_SLOT);
     assert!(ERRNO_END > 524);

@@ -23,3 +23,7 @@ pub const CGROUP_MADE: u16 = 21;
 pub const IGNORED_SET_UID: u16 = 22;
 /// [`crate::FunctionReturned`].
 pub const FUNCTION_RETURNED: u16 = 23;
+/// [`crate::EngineStarted`].
+pub const ENGINE_STARTED: u16 = 24;
+/// [`crate::EngineEnded`].
+pub const ENGINE_ENDED: u16 = 25;

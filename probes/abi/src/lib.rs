@@ -11,6 +11,7 @@ pub mod bounds;
 mod cgroup;
 mod config;
 mod credentials;
+mod engine;
 mod flood;
 mod header;
 mod interest;
@@ -34,6 +35,7 @@ mod view;
 pub use cgroup::CgroupMade;
 pub use config::{Config, MODE_MACHINE, MODE_TREE};
 pub use credentials::{CredentialOffsets, Credentials, OWNED};
+pub use engine::{EngineEnded, EngineOffsets, EngineStarted};
 pub use flood::{FloodKey, FloodValue};
 pub use header::{Header, VERSION};
 pub use interest::{

@@ -1,10 +1,11 @@
 //! Safe views between records and bytes, for user space.
 
 use crate::{
-    CgroupMade, Config, CredentialOffsets, Credentials, FloodKey, FloodValue, FunctionReturned, Header,
-    IgnoredSetUid, InterestRow, IoUring, KernelKill, LimitOffsets, Loss, MemoryLevel, NetlinkAnswer,
-    NetlinkOffsets, ObjectOffsets, Offsets, OomVictim, Party, RlimitOffsets, Signal, SilentOffsets,
-    SocketOffsets, SocketState, Symbols, SyscallFailure, SyscallFailureLong, UserStack, ValueSet,
+    CgroupMade, Config, CredentialOffsets, Credentials, EngineEnded, EngineOffsets, EngineStarted, FloodKey,
+    FloodValue, FunctionReturned, Header, IgnoredSetUid, InterestRow, IoUring, KernelKill, LimitOffsets,
+    Loss, MemoryLevel, NetlinkAnswer, NetlinkOffsets, ObjectOffsets, Offsets, OomVictim, Party,
+    RlimitOffsets, Signal, SilentOffsets, SocketOffsets, SocketState, Symbols, SyscallFailure,
+    SyscallFailureLong, UserStack, ValueSet,
 };
 use core::mem::MaybeUninit;
 
@@ -48,6 +49,9 @@ records!(
     Config,
     CredentialOffsets,
     Credentials,
+    EngineEnded,
+    EngineOffsets,
+    EngineStarted,
     FloodKey,
     FloodValue,
     FunctionReturned,

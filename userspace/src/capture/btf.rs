@@ -6,6 +6,7 @@
 //! third of a second to do so.
 
 pub mod credentials;
+pub mod engines;
 pub mod limits;
 pub mod netlink;
 pub mod objects;

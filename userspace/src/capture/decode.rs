@@ -2,6 +2,7 @@
 //! understood is counted.
 
 mod credentials;
+mod engines;
 mod limits;
 mod netlink;
 mod objects;
@@ -10,6 +11,7 @@ mod silent;
 mod sockets;
 
 use super::cgroups::Made;
+use super::engines::Process;
 use super::interest;
 use super::kills::MemoryAbove;
 use super::syscall_args::{self, Text};
@@ -19,10 +21,10 @@ use crate::model::{
 };
 use diag_abi::bounds::SLOTS;
 use diag_abi::{
-    ABI_COMPAT, CONTROLLERS, CgroupMade, Header, IgnoredSetUid, IoUring, KernelKill, LongString,
-    NetlinkAnswer, OomVictim, PRESENT_CALL_FLAGS, PRESENT_MOUNT_MAX, PRESENT_MOUNTS, PRESENT_PENDING, Record,
-    STRING_NULL, STRING_READ, STRING_UNREAD, ShortString, Signal, SyscallFailure, SyscallFailureLong,
-    VERSION, kind,
+    ABI_COMPAT, CONTROLLERS, CgroupMade, EngineEnded, EngineStarted, Header, IgnoredSetUid, IoUring,
+    KernelKill, LongString, NetlinkAnswer, OomVictim, PRESENT_CALL_FLAGS, PRESENT_MOUNT_MAX, PRESENT_MOUNTS,
+    PRESENT_PENDING, Record, STRING_NULL, STRING_READ, STRING_UNREAD, ShortString, Signal, SyscallFailure,
+    SyscallFailureLong, VERSION, kind,
 };
 
 /// The id of the limit that the probe reads the usage of.
@@ -43,6 +45,14 @@ pub enum Decoded {
         tid: u32,
     },
     CgroupMade(Made),
+    EngineStarted {
+        process: Process,
+        at_ns: u64,
+    },
+    EngineEnded {
+        pid: u32,
+        at_ns: u64,
+    },
     /// diag's own task as the probes see it.
     SelfCheck(SyscallFailure),
 }
@@ -116,6 +126,9 @@ impl Decoder {
                 let path = record.path.get(..record.len as usize).unwrap_or_default();
                 Decoded::CgroupMade(Made { hierarchy: record.hierarchy, id: record.id, path: text(path) })
             }),
+            kind::ENGINE_STARTED => EngineStarted::from_bytes(bytes).map(|record| engines::started(&record)),
+            kind::ENGINE_ENDED => EngineEnded::from_bytes(bytes)
+                .map(|record| Decoded::EngineEnded { pid: record.pid, at_ns: record.header.time_ns }),
             kind::SELF_CHECK => SyscallFailure::from_bytes(bytes).map(Decoded::SelfCheck),
             _ => {
                 self.unknown += 1;

@@ -5,16 +5,18 @@ mod tree;
 
 use super::account;
 use super::btf::offsets::{self, Resolved};
-use super::btf::{credentials, netlink as netlink_fields, silent};
+use super::btf::{netlink as netlink_fields, silent};
 use super::cgroups::Names;
 use super::clock;
 use super::cost::Meter;
-use super::decode::{Decoded, Decoder, Trust};
+use super::decode::{Decoded, Decoder};
+use super::engines::{Process, Register, programs};
 use super::interest::{self, Table};
 use super::kernel_log::KernelLog;
 use super::kills::Kills;
 use super::loader::{
-    self, CGROUPS, EXEC, FOLLOW, IO_URING, Loader, Maps, NETLINK, OOM, SENTENCES, SIGNALS, STAGES, WATCH,
+    self, CGROUPS, ENGINES, ENGINES_END, EXEC, FOLLOW, IO_URING, Loader, Maps, NETLINK, OOM, SENTENCES,
+    SIGNALS, STAGES, WATCH,
 };
 use super::netlink;
 use super::ring::RingReader;
@@ -55,6 +57,8 @@ pub struct ErrnoWatch {
     decoder: Decoder,
     kills: Kills,
     cgroups: Names,
+    /// Engines' processes, also those that are gone.
+    engines: Register,
     /// What a tree's processes mapped; of a whole machine nothing.
     recorded: Recorded,
     log: KernelLog,
@@ -106,9 +110,10 @@ impl ErrnoWatch {
         loader.set_interest(&table)?;
 
         let now = clock::now();
-        let mut decoder = Decoder::new(now.unix_ns.saturating_sub_unsigned(now.mono_ns), trust(&resolved));
+        let mut decoder =
+            Decoder::new(now.unix_ns.saturating_sub_unsigned(now.mono_ns), self_check::trust(&resolved));
         let mut ring = RingReader::new(events);
-        let mut distrusted = check_self(&mut loader, &mut ring, &mut decoder);
+        let mut distrusted = self_check::run(&mut loader, &mut ring, &mut decoder);
         if scope == Scope::Tree {
             // Before the watch, or a child of the first moment would be missed. Without it the followed
             // process itself is still seen.
@@ -117,6 +122,9 @@ impl ErrnoWatch {
             }
         }
         attach_beside(&mut loader, &resolved);
+        let told = loader.set_engines(programs::names()).is_ok()
+            && loader.attach(ENGINES, "sched_process_exec").is_ok()
+            && loader.attach(ENGINES_END, "sched_process_exit").is_ok();
         loader.choose_watch(&resolved.sys_exit);
         for (program, slot) in STAGES {
             let _ = loader.add_stage(program, *slot);
@@ -134,6 +142,7 @@ impl ErrnoWatch {
             } else {
                 Names::default()
             },
+            engines: Register::existing(&Root::default(), told),
             recorded: Recorded::default(),
             log: KernelLog::open(),
             resolved,
@@ -230,7 +239,7 @@ impl ErrnoWatch {
     pub fn drain(&mut self) -> Vec<Observation> {
         let mut seen = Vec::new();
         let (decoder, kills, log) = (&mut self.decoder, &mut self.kills, &mut self.log);
-        let cgroups = &mut self.cgroups;
+        let (cgroups, engines) = (&mut self.cgroups, &mut self.engines);
         self.ring.drain(|bytes| match decoder.decode(bytes) {
             Some(Decoded::Failure(failure)) => seen.push(Observation::Failure(failure)),
             Some(Decoded::KernelKill { failure, memory }) => kills.kernel(failure, memory),
@@ -238,8 +247,11 @@ impl ErrnoWatch {
                 seen.extend(kills.victim(tid, log.of(tid)).map(Observation::Failure));
             }
             Some(Decoded::CgroupMade(made)) => cgroups.learn(made),
+            Some(Decoded::EngineStarted { process, at_ns }) => engines.began(process, at_ns),
+            Some(Decoded::EngineEnded { pid, at_ns }) => engines.ended(pid, at_ns),
             Some(Decoded::SelfCheck(_)) | None => {}
         });
+        engines.keep_up(&Root::default(), clock::mono_ns());
         seen.extend(kills.due(clock::mono_ns()).into_iter().map(Observation::Failure));
         self.recorded.take();
         seen
@@ -253,6 +265,16 @@ impl ErrnoWatch {
     /// The names of cgroups, also of those that are gone.
     pub fn cgroups(&self) -> &Names {
         &self.cgroups
+    }
+
+    /// Engines' processes, also those that are gone.
+    pub fn engines(&self) -> &Register {
+        &self.engines
+    }
+
+    /// Clients of engines that were started since this was last asked.
+    pub fn new_clients(&mut self) -> Vec<Process> {
+        self.engines.new_clients()
     }
 
     /// Failures that were only counted since the last call, one observation for each kind of failure.
@@ -346,44 +368,4 @@ fn repeated(key: &FloodKey, count: u64) -> Observation {
 
 fn is_dead(tgid: u32) -> bool {
     i32::try_from(tgid).is_ok_and(|pid| kill(Pid::from_raw(pid), None) == Err(Os::ESRCH))
-}
-
-/// What the kernel's types allow to be read, before the self-check has its say.
-fn trust(resolved: &Resolved) -> Trust {
-    let readable = |reading| resolved.why_not(reading).is_none();
-    let mounts = resolved.mount_counter.filter(|_| readable(offsets::MNT_NS));
-    Trust {
-        mounts: mounts.map(|counter| match readable(offsets::PENDING) {
-            true => format!("mnt_namespace.{counter} + pending_mounts"),
-            false => format!("mnt_namespace.{counter}"),
-        }),
-        parent: readable(offsets::PARENT),
-        start: readable(offsets::START),
-        mnt_ns: readable(offsets::MNT_NS),
-        pid_ns: readable(offsets::PID_NS),
-        user_ns: readable(offsets::USER_NS),
-        credentials: readable(credentials::CREDENTIALS),
-        no_new_privs: readable(credentials::NO_NEW_PRIVS),
-        owners: readable(credentials::OWNERS),
-    }
-}
-
-/// Runs the self-check and withdraws trust from what disagrees with `/proc`. Where it cannot be run, the
-/// types that the fields were looked up by are all there is, and `state` shows why.
-fn check_self(
-    loader: &mut Loader,
-    ring: &mut RingReader,
-    decoder: &mut Decoder,
-) -> Vec<(&'static str, String)> {
-    if loader.run_self_check().is_err() {
-        return Vec::new();
-    }
-    let mut seen = None;
-    ring.drain(|bytes| {
-        if let Some(Decoded::SelfCheck(record)) = decoder.decode(bytes) {
-            seen = Some(record);
-        }
-    });
-    let Some(seen) = seen else { return Vec::new() };
-    self_check::compare(&seen, &self_check::Own::read(), &mut decoder.trust)
 }

@@ -1,6 +1,9 @@
 //! Loading the probes: what this kernel accepts is attached, what it refuses is named.
 
+mod required;
 mod watch;
+
+pub(super) use required::{check_kernel, is_older};
 
 use super::btf::BtfError;
 use super::btf::offsets::Resolved;
@@ -12,6 +15,7 @@ use crate::model::Availability;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, ProgramArray, RingBuf};
 use aya::programs::{ProgramError, RawTracePoint, TestRun};
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
+use diag_abi::bounds::COMM;
 use diag_abi::{
     Config, FloodKey, FloodValue, InterestRow, Loss, Record, STAGE_COUNTS, STAGE_DESCRIPTORS, STAGE_KEYS,
     STAGE_NAMESPACES, STAGE_OBJECT, STAGE_RLIMITS, STAGE_SOCKET, STAGE_TASKS, STAGE_VALUES, ValueSet,
@@ -52,6 +56,9 @@ pub(super) const CGROUPS: &str = "watch_cgroup";
 pub(super) const OOM: &str = "watch_oom";
 /// Programs whose set-user-ID bit has no effect.
 pub(super) const EXEC: &str = "watch_exec";
+/// Engines' programs as they start, and as they end.
+pub(super) const ENGINES: &str = "watch_engines";
+pub(super) const ENGINES_END: &str = "watch_engines_end";
 /// Shows diag's own task as the probes see it.
 pub(super) const SELF_CHECK: &str = "self_check";
 
@@ -114,7 +121,7 @@ impl Loader {
         if OBJECT.is_empty() {
             return Err(CaptureError::NoProbes);
         }
-        check_capabilities()?;
+        required::check_capabilities()?;
         let log_level = if debugging() { u8::MAX } else { 0 };
         let maybe = table.maybe();
         let (symbols, addresses) = symbols::find(&values::symbols());
@@ -130,6 +137,7 @@ impl Loader {
             .override_global("OBJECTS", fields.objects.as_bytes(), true)
             .override_global("SOCKETS", fields.sockets.as_bytes(), true)
             .override_global("CREDENTIALS", fields.credentials.as_bytes(), true)
+            .override_global("ENGINE_WORDS", fields.engines.as_bytes(), true)
             .override_global("RLIMITS", fields.rlimits.as_bytes(), true)
             .override_global("NETLINK", fields.netlink.as_bytes(), true)
             .override_global("MAYBE", maybe.as_slice(), true)
@@ -171,6 +179,22 @@ impl Loader {
                     map.set(number, bytes, 0).map_err(|error| refused(&format!("map {name}"), &error))?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Says by which names engines' programs are known.
+    pub(super) fn set_engines(
+        &mut self,
+        names: impl Iterator<Item = &'static str>,
+    ) -> Result<(), CaptureError> {
+        let map = self.ebpf.map_mut("ENGINES").ok_or_else(|| not_in_object("ENGINES"))?;
+        let mut map: HashMap<&mut MapData, [u8; COMM], u32> =
+            map.try_into().map_err(|error: MapError| refused("map ENGINES", &error))?;
+        for name in names {
+            let mut comm = [0; COMM];
+            comm.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
+            map.insert(comm, 1, 0).map_err(|error| refused("map ENGINES", &error))?;
         }
         Ok(())
     }
@@ -336,54 +360,5 @@ pub(super) fn verdict(text: &str) -> String {
     match log.lines().map(str::trim).rfind(|line| !line.is_empty() && !statistics(line)) {
         Some(last) => format!("{what}: {last}"),
         None => what.to_owned(),
-    }
-}
-
-/// Before anything is tried: what an old kernel answers to a program it does not know helps nobody.
-pub(super) fn check_kernel() -> Result<String, CaptureError> {
-    let release =
-        nix::sys::utsname::uname().map(|u| u.release().to_string_lossy().into_owned()).unwrap_or_default();
-    if is_older(&release, (5, 10)) { Err(CaptureError::TooOld { release }) } else { Ok(release) }
-}
-
-/// A release that cannot be read is given the benefit of the doubt.
-pub(super) fn is_older(release: &str, than: (u32, u32)) -> bool {
-    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
-    matches!((numbers.next(), numbers.next()), (Some(major), Some(minor)) if (major, minor) < than)
-}
-
-/// CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN for both (kernel/bpf/syscall.c `bpf_prog_load`).
-fn check_capabilities() -> Result<(), CaptureError> {
-    const CAP_SYS_ADMIN: u32 = 21;
-    const NEEDED: [(u32, &str); 2] = [(39, "CAP_BPF"), (38, "CAP_PERFMON")];
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let Some(effective) = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()) else {
-        return Ok(());
-    };
-    let has = |capability: u32| effective & (1 << capability) != 0;
-    if has(CAP_SYS_ADMIN) {
-        return Ok(());
-    }
-    let missing: Vec<&str> =
-        NEEDED.iter().filter(|(number, _)| !has(*number)).map(|(_, name)| *name).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(CaptureError::NotPermitted { missing: missing.join(" and ") })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_older;
-
-    #[test]
-    fn old_kernels_are_told_by_their_number() {
-        for old in ["2.6.78", "4.18.0-553.el8", "5.9.16"] {
-            assert!(is_older(old, (5, 10)), "{old}");
-        }
-        for new in ["5.10.0-32-cloud-amd64", "6.1.0", "7.0-rc1", "unreadable"] {
-            assert!(!is_older(new, (5, 10)), "{new}");
-        }
     }
 }

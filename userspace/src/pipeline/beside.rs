@@ -7,17 +7,12 @@
 use super::Pipeline;
 use crate::attribute::{Request, request_of};
 use crate::capture::{
-    clock,
-    engines::{Process, Program, clients},
+    engines::{Process, makes_containers, works_alone},
     errno_watch::ErrnoWatch,
     interest::Table,
 };
-use crate::limits::read::Root;
 use crate::model::{Availability, Container, Failure, FailureKind};
 use std::collections::HashMap;
-
-/// How often clients are looked for: a handful of files for each process of the machine.
-const LOOK_NS: u64 = 20_000_000;
 
 /// The daemons, and what was asked of them.
 pub(super) struct Beside {
@@ -29,14 +24,13 @@ pub(super) struct Beside {
     /// By the command and its children, and by anybody else meanwhile.
     asked: Vec<Request>,
     others: Vec<Request>,
-    looked_ns: u64,
     /// Failures that may have been for the command, and that nothing ties to a container.
     untied: u64,
 }
 
 impl Beside {
     /// Follows every engine's daemon that runs. `words` are the command's own.
-    pub(super) fn follow(daemons: Vec<Program>, watch: &mut ErrnoWatch, words: &[String]) -> Self {
+    pub(super) fn follow(daemons: Vec<Process>, watch: &mut ErrnoWatch, words: &[String]) -> Self {
         let followed = daemons.into_iter().filter(|daemon| watch.follow_beside(daemon.pid).is_ok());
         Self {
             daemons: followed.map(|daemon| (daemon.pid, daemon.comm)).collect(),
@@ -44,7 +38,6 @@ impl Beside {
             words: words.to_vec(),
             asked: request_of(words).into_iter().collect(),
             others: vec![],
-            looked_ns: 0,
             untied: 0,
         }
     }
@@ -59,14 +52,9 @@ impl Beside {
         }
     }
 
-    /// Looks for clients that wait. Those of the tree are ours.
-    fn look(&mut self, root: &Root, watch: &ErrnoWatch) {
-        let now = clock::mono_ns();
-        if self.daemons.is_empty() || now.saturating_sub(self.looked_ns) < LOOK_NS {
-            return;
-        }
-        self.looked_ns = now;
-        for client in clients(root) {
+    /// Takes note of who asks for containers. Clients of the tree are ours.
+    fn hear(&mut self, watch: &mut ErrnoWatch) {
+        for client in watch.new_clients() {
             let Some(request) = request_of(&client.words) else { continue };
             let list = match watch.is_beside(client.pid) {
                 Some(false) => &mut self.asked,
@@ -106,10 +94,10 @@ impl Beside {
 }
 
 impl Pipeline {
-    /// Looks who asks for containers, as long as one command is watched.
-    pub(super) fn look_for_clients(&mut self) {
+    /// Hears who asks for containers, as long as one command is watched.
+    pub(super) fn hear_clients(&mut self) {
         if let Some(beside) = &mut self.beside {
-            beside.look(&self.root, &self.watch);
+            beside.hear(&mut self.watch);
         }
     }
 
@@ -146,9 +134,7 @@ impl Pipeline {
         let engine = match self.watch.is_beside(failure.task.pid) {
             Some(true) if comm == "dockerd" => "docker",
             // podman and ctr make containers themselves, by the runtimes below them.
-            Some(false)
-                if ["podman", "conmon", "runc", "crun", "ctr"].iter().any(|own| comm.starts_with(own)) =>
-            {
+            Some(false) if works_alone(comm) => {
                 return beside.asked.iter().filter(|asked| asked.engine != "docker").cloned().collect();
             }
             _ => return Vec::new(),
@@ -161,7 +147,7 @@ impl Pipeline {
         let words = behind_wrappers(&self.beside.as_ref()?.words);
         let comm = program(words.first()?).to_owned();
         let own = self.watch.is_beside(failure.task.pid) == Some(false);
-        own.then(|| Process { pid: 0, comm, words: words.to_vec(), folder: String::new() })
+        own.then(|| Process { comm, words: words.to_vec(), ..Process::default() })
     }
 
     /// What the watched command called the one container that it asked for.
@@ -182,12 +168,9 @@ impl Pipeline {
     }
 }
 
-/// Programs that make containers in their own tree.
-const MAKERS: [&str; 5] = ["runc", "crun", "youki", "podman", "ctr"];
-
 /// `sudo crun run web`, `unshare -m sh -c 'exec "$@"' sh crun run web`: the part that makes a container, if there is one.
 fn behind_wrappers(words: &[String]) -> &[String] {
-    let at = words.iter().position(|word| MAKERS.contains(&program(word)));
+    let at = words.iter().position(|word| makes_containers(program(word)));
     &words[at.unwrap_or(0)..]
 }
 
@@ -222,7 +205,6 @@ mod tests {
             words: vec![],
             asked: request(asked).into_iter().collect(),
             others: request(others).into_iter().collect(),
-            looked_ns: 0,
             untied: 0,
         }
     }

@@ -3,12 +3,9 @@
 
 use super::Pipeline;
 use crate::attribute::{Ancestor, Place, Request, asked_for, at_work_for, place_in, request_of};
-use crate::capture::engines::{Process, clients, daemons, lineage};
+use crate::capture::engines::{DOCKER_HOST, Process, daemons, hosts, lineage};
 use crate::model::{ArgValue, Container, ContainerEvent, Failure};
 use std::collections::HashMap;
-
-/// Where dockerd listens, and its client asks, unless told otherwise (dockerd(8)).
-const DOCKER_HOST: &str = "unix:///var/run/docker.sock";
 
 impl Pipeline {
     /// The processes above each of these, where nothing that is known says whose it is. Before anything else is read: an
@@ -19,8 +16,8 @@ impl Pipeline {
             Some(_) => Vec::new(),
             None => {
                 let known = read.entry(failure.task.pid);
-                let living = known.or_insert_with(|| lineage(&self.root, &failure.task)).clone();
-                living.into_iter().chain(self.command_above(failure)).collect()
+                let of = || lineage(&self.root, self.watch.engines(), &failure.task, failure.time.mono_ns);
+                known.or_insert_with(of).clone().into_iter().chain(self.command_above(failure)).collect()
             }
         };
         failures.iter().map(&mut of).collect()
@@ -94,7 +91,7 @@ impl Pipeline {
             above.iter().find_map(|process| request_of(&process.words)).filter(|r| r.engine != "docker");
         let mut waiting = match own {
             Some(request) => vec![request],
-            None if comm == "dockerd" => self.waiting_for_docker(layer),
+            None if comm == "dockerd" => self.waiting_for_docker(layer, failure.time.mono_ns),
             None => vec![],
         };
         if waiting.is_empty() {
@@ -106,16 +103,17 @@ impl Pipeline {
 
     /// Clients that wait for this machine's dockerd, as far as they may be meant: while the first layer is made, no
     /// container of that name is on disk yet.
-    fn waiting_for_docker(&self, layer: Option<&str>) -> Vec<Request> {
+    fn waiting_for_docker(&self, layer: Option<&str>, at_ns: u64) -> Vec<Request> {
         let daemons = daemons(&self.root);
         let hosts: Vec<&str> =
             daemons.iter().filter(|d| d.comm == "dockerd").flat_map(|d| hosts(&d.words)).collect();
-        let of = |client: &crate::capture::engines::Program| {
+        let of = |client: &&Process| {
             let request = request_of(&client.words).filter(|request| request.engine == "docker")?;
             let host = request.host.as_deref().or(client.host.as_deref()).unwrap_or(DOCKER_HOST);
             hosts.contains(&host).then_some(request)
         };
-        let mut waiting: Vec<Request> = clients(&self.root).iter().filter_map(of).collect();
+        let clients = self.watch.engines().clients(&self.root, at_ns);
+        let mut waiting: Vec<Request> = clients.iter().filter_map(of).collect();
         let first = layer.is_some_and(|layer| layer.ends_with("-init"));
         waiting.retain(|request| request.creates || !first);
         if first && waiting.len() > 1 {
@@ -123,35 +121,5 @@ impl Pipeline {
             waiting.retain(|request| request.name.as_ref().is_none_or(|name| !made.contains(name)));
         }
         waiting
-    }
-}
-
-/// Where a dockerd was told to listen.
-fn hosts(words: &[String]) -> Vec<&str> {
-    let told: Vec<&str> = words
-        .iter()
-        .enumerate()
-        .filter_map(|(at, word)| match word.as_str() {
-            "-H" | "--host" => words.get(at + 1).map(String::as_str),
-            word => word.strip_prefix("--host=").or(word.strip_prefix("-H=")),
-        })
-        .collect();
-    // `fd://`: the socket that systemd opened for it.
-    if told.is_empty() || told.contains(&"fd://") { [told, vec![DOCKER_HOST]].concat() } else { told }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_daemon_listens_where_it_was_told() {
-        let of = |line: &str| -> Vec<String> {
-            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-            hosts(&words).into_iter().map(str::to_owned).collect()
-        };
-        assert_eq!(of("dockerd -H unix:///a --host=tcp://b"), ["unix:///a", "tcp://b"]);
-        assert_eq!(of("dockerd --data-root /d"), [DOCKER_HOST]);
-        assert_eq!(of("dockerd -H fd://"), ["fd://", DOCKER_HOST]);
     }
 }

@@ -8,6 +8,7 @@
 
 mod account;
 mod credentials;
+mod engines;
 mod failures;
 mod floods;
 mod i386;

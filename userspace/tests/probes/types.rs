@@ -3,7 +3,7 @@
 use crate::scene::skip;
 use btf_rs::Type;
 use diag::capture::btf::offsets::{self, MOUNT_COUNTERS};
-use diag::capture::btf::{Btf, BtfError, Want, credentials, netlink, objects, rlimits, silent};
+use diag::capture::btf::{Btf, BtfError, Want, credentials, engines, netlink, objects, rlimits, silent};
 use std::time::Instant;
 
 /// Through typedefs and qualifiers: `kuid_t` is a name for a structure without one.
@@ -64,6 +64,7 @@ fn every_offset_agrees_with_btf_rs() {
         .chain(silent::looked_up())
         .chain(objects::looked_up())
         .chain(credentials::looked_up())
+        .chain(engines::looked_up())
         .chain(rlimits::looked_up())
         .chain(netlink::looked_up());
     for (structure, path, want) in fields.chain(counters) {

@@ -190,6 +190,11 @@ impl Scene {
         let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     }
 
+    /// Where everything of it lies, and goes with it.
+    pub(super) fn folder(&self) -> &Path {
+        self.dir.path()
+    }
+
     pub(super) fn versions(&self) -> String {
         let here = ENGINES.iter().flat_map(|engine| engine.programs()).filter(|p| find_program(p).is_some());
         let mut programs: Vec<&str> = here.copied().filter(|p| !["docker", "ctr"].contains(p)).collect();

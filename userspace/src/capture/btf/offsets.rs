@@ -2,8 +2,8 @@
 
 use super::{Btf, BtfError, Want};
 use diag_abi::{
-    CONTROLLERS, CredentialOffsets, LimitOffsets, NetlinkOffsets, ObjectOffsets, Offsets, RlimitOffsets,
-    SilentOffsets, SocketOffsets, ValueSet,
+    CONTROLLERS, CredentialOffsets, EngineOffsets, LimitOffsets, NetlinkOffsets, ObjectOffsets, Offsets,
+    RlimitOffsets, SilentOffsets, SocketOffsets, ValueSet,
 };
 use std::path::Path;
 use std::{fs, io};
@@ -89,6 +89,7 @@ pub struct Resolved {
     pub netlink_sentences: bool,
     pub rlimits: RlimitOffsets,
     pub credentials: CredentialOffsets,
+    pub engines: EngineOffsets,
     /// The program that fits this kernel's tracepoint for failed operations of io_uring.
     pub io_uring: Result<&'static str, BtfError>,
     /// The type that names the probe function of `sys_exit`.
@@ -165,6 +166,7 @@ pub fn resolve(bytes: &[u8]) -> Result<Resolved, BtfError> {
         netlink_sentences: false,
         rlimits: RlimitOffsets::NONE,
         credentials: CredentialOffsets::NONE,
+        engines: EngineOffsets::NONE,
         io_uring: silent.io_uring,
         sys_exit: btf.tracepoint_id("sys_exit"),
         mount_counter,
@@ -175,6 +177,7 @@ pub fn resolve(bytes: &[u8]) -> Result<Resolved, BtfError> {
     resolved.recipes = crate::capture::values::resolve(&btf);
     super::sockets::resolve(&btf, &mut resolved);
     super::credentials::resolve(&btf, &mut resolved);
+    super::engines::resolve(&btf, &mut resolved);
     super::netlink::resolve(&btf, &mut resolved);
     super::rlimits::resolve(&btf, &mut resolved);
     Ok(resolved)

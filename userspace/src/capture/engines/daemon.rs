@@ -1,7 +1,7 @@
 //! Docker, or a podman that speaks like it: what the daemon itself says, where its files say nothing.
 
 use super::docker::ended;
-use super::{Found, command_lines, option_values};
+use super::{Found, command_lines, hosts};
 use crate::limits::read::Root;
 use std::path::PathBuf;
 
@@ -24,8 +24,8 @@ fn sockets(root: &Root, engine: &str) -> Vec<PathBuf> {
     let mut sockets = Vec::new();
     if engine == "docker" {
         for words in command_lines(root, &["dockerd"]) {
-            let hosts = ["-H", "--host"].into_iter().flat_map(|option| option_values(&words, option));
-            sockets.extend(hosts.filter_map(|host| host.strip_prefix("unix://")).map(|path| root.join(path)));
+            let paths = hosts(&words).into_iter().filter_map(|host| host.strip_prefix("unix://"));
+            sockets.extend(paths.map(|path| root.join(path)));
         }
     }
     sockets.extend(SOCKETS.iter().filter(|(of, _)| *of == engine).map(|(_, path)| root.join(path)));

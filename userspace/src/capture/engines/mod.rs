@@ -11,21 +11,20 @@ mod containerd;
 mod daemon;
 mod docker;
 mod layers;
-mod lineage;
 mod podman;
-mod programs;
+pub(in crate::capture) mod programs;
+mod register;
 mod remembered;
 mod words;
 
-pub use lineage::{Process, lineage};
-pub use programs::{Program, clients, daemons};
+pub use programs::{DOCKER_HOST, Process, daemons, hosts, lineage, makes_containers, works_alone};
+pub use register::Register;
 pub use remembered::{Remembered, remembered};
 pub use words::{Spoken, spoken};
 
 use crate::limits::read::Root;
 use crate::model::Container;
 use std::collections::HashMap;
-use std::fs;
 use std::path::PathBuf;
 
 /// Containers that are remembered; beyond this all are looked up again.
@@ -107,16 +106,8 @@ impl Engines {
 
 /// The command lines of all processes whose program is called one of `names`.
 fn command_lines(root: &Root, names: &[&str]) -> Vec<Vec<String>> {
-    let Ok(entries) = fs::read_dir(root.join("proc")) else { return Vec::new() };
-    let of = |entry: fs::DirEntry| {
-        let folder = entry.path();
-        entry.file_name().to_str()?.parse::<u32>().ok()?;
-        let comm = fs::read_to_string(folder.join("comm")).ok()?;
-        names
-            .contains(&comm.trim())
-            .then(|| lineage::words(&fs::read(folder.join("cmdline")).unwrap_or_default()))
-    };
-    entries.filter_map(Result::ok).filter_map(of).collect()
+    let running = programs::running(root, |comm| names.contains(&comm));
+    running.into_iter().map(|process| process.words).collect()
 }
 
 /// The values of an option, however it is written: `--root X`, `--root=X`.
@@ -142,6 +133,7 @@ fn folders(root: &Root, engine: &[&str], option: &str, default: &str) -> Vec<Pat
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn options_are_read_both_ways() {

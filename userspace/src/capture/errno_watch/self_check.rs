@@ -3,8 +3,11 @@
 //! Offsets are looked up by name and type, which is nearly always right. "Nearly" is not enough for a
 //! program whose worst bug is a wrong "proven": a reading that disagrees is not used.
 
-use super::super::btf::{credentials, offsets};
-use super::super::decode::Trust;
+use super::super::btf::credentials;
+use super::super::btf::offsets::{self, Resolved};
+use super::super::decode::{Decoded, Decoder, Trust};
+use super::super::loader::Loader;
+use super::super::ring::RingReader;
 use super::CaptureError;
 use crate::model::FIRST_USER_NAMESPACE;
 use diag_abi::{OWNED, PRESENT_CREDENTIALS, PRESENT_MOUNTS, SyscallFailure};
@@ -14,6 +17,46 @@ use std::os::unix::fs::MetadataExt;
 
 /// The inode of the first pid namespace (include/linux/proc_ns.h PROC_PID_INIT_INO).
 const FIRST_PID_NAMESPACE: u32 = 0xefff_fffc;
+
+/// What the kernel's types allow to be read, before the self-check has its say.
+pub(super) fn trust(resolved: &Resolved) -> Trust {
+    let readable = |reading| resolved.why_not(reading).is_none();
+    let mounts = resolved.mount_counter.filter(|_| readable(offsets::MNT_NS));
+    Trust {
+        mounts: mounts.map(|counter| match readable(offsets::PENDING) {
+            true => format!("mnt_namespace.{counter} + pending_mounts"),
+            false => format!("mnt_namespace.{counter}"),
+        }),
+        parent: readable(offsets::PARENT),
+        start: readable(offsets::START),
+        mnt_ns: readable(offsets::MNT_NS),
+        pid_ns: readable(offsets::PID_NS),
+        user_ns: readable(offsets::USER_NS),
+        credentials: readable(credentials::CREDENTIALS),
+        no_new_privs: readable(credentials::NO_NEW_PRIVS),
+        owners: readable(credentials::OWNERS),
+    }
+}
+
+/// Runs the self-check and withdraws trust from what disagrees with `/proc`. Where it cannot be run, the
+/// types that the fields were looked up by are all there is, and `state` shows why.
+pub(super) fn run(
+    loader: &mut Loader,
+    ring: &mut RingReader,
+    decoder: &mut Decoder,
+) -> Vec<(&'static str, String)> {
+    if loader.run_self_check().is_err() {
+        return Vec::new();
+    }
+    let mut seen = None;
+    ring.drain(|bytes| {
+        if let Some(Decoded::SelfCheck(record)) = decoder.decode(bytes) {
+            seen = Some(record);
+        }
+    });
+    let Some(seen) = seen else { return Vec::new() };
+    compare(&seen, &Own::read(), &mut decoder.trust)
+}
 
 /// The probes speak in the first pid namespace's numbers, so diag has to live in it.
 pub(super) fn in_host_pid_namespace() -> Result<(), CaptureError> {

@@ -25,6 +25,8 @@ pub(crate) fn watch_cgroup(ctx: RawTracePointContext) -> i32 {
         (*record).id = field(field(cgroup, offset!(cgroup_kn)), offset!(kn_id));
         let root = field::<u64>(cgroup, load(&SILENT.cgroup_root));
         (*record).hierarchy = field(root, load(&SILENT.root_hierarchy));
+        (*record).pid = (generated::bpf_get_current_pid_tgid() >> 32) as u32;
+        (*record).pad = 0;
         let to = (&raw mut (*record).path).cast();
         let read = generated::bpf_probe_read_kernel_str(to, CGROUP_PATH as u32, path as *const _);
         (*record).len = if read > 0 { read as u32 } else { 0 };

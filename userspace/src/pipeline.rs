@@ -227,7 +227,7 @@ impl Pipeline {
         let above = self.above(&failures);
         // Then identities: the engine writes them before the failures they explain.
         self.engine_events(&mut out);
-        self.hear_clients();
+        self.hear_engines();
         let looked: Vec<_> =
             failures.into_iter().zip(above).filter_map(|(f, above)| self.look(f, above)).collect();
         looked.into_iter().for_each(|looked| self.take_in(looked, &mut out));

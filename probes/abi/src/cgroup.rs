@@ -15,11 +15,14 @@ pub struct CgroupMade {
     pub hierarchy: u32,
     /// Bytes of the path, its NUL included; 0 when it could not be read.
     pub len: u32,
+    /// Who made it: mkdir(2) runs in the maker's own context.
+    pub pid: u32,
+    pub pad: u32,
     /// From the root of the hierarchy.
     pub path: [u8; CGROUP_PATH],
 }
 
 const _: () = {
     assert!(offset_of!(CgroupMade, id) == 16);
-    assert!(size_of::<CgroupMade>() == 32 + CGROUP_PATH);
+    assert!(size_of::<CgroupMade>() == 40 + CGROUP_PATH);
 };

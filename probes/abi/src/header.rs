@@ -1,7 +1,7 @@
 //! What every record begins with.
 
 /// Raised whenever a record, a map value or a global changes its layout or meaning.
-pub const VERSION: u16 = 7;
+pub const VERSION: u16 = 8;
 
 /// The first bytes of every record in the ring.
 #[repr(C)]

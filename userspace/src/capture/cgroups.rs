@@ -12,7 +12,7 @@ use std::path::Path;
 const MOST: usize = 16_384;
 
 /// A cgroup's number and name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Made {
     /// The hierarchy's number in `/proc/cgroups`; 0 is v2.
     pub hierarchy: u32,
@@ -101,6 +101,17 @@ impl Names {
     }
 }
 
+/// What tasks in a cgroup carry: its number in each hierarchy that it is in.
+pub fn ids_of(root: &Root, made: &Made) -> Vec<CgroupId> {
+    let id = |hierarchy: &str| CgroupId { hierarchy: hierarchy.into(), id: made.id };
+    if made.hierarchy == 0 {
+        return vec![id("v2")];
+    }
+    let numbers = fs::read_to_string(root.join("proc/cgroups")).unwrap_or_default();
+    let of = |controller: &&&str| number(&numbers, controller) == made.hierarchy;
+    diag_abi::CONTROLLERS.iter().filter(of).map(|controller| id(controller)).collect()
+}
+
 /// The number of a controller's hierarchy in `/proc/cgroups` (`name hierarchy cgroups enabled`): 0, which is v2,
 /// also when it is not listed.
 fn number(table: &str, controller: &str) -> u32 {
@@ -140,6 +151,16 @@ mod tests {
         assert_eq!(names.paths(&root, &task(7)), ["/docker/ab", "/a:b"]);
         assert_eq!(names.paths(&root, &task(8)), ["/docker/cd"]);
         assert_eq!(names.path(&root, &pids(41)), None);
+    }
+
+    #[test]
+    fn a_new_one_has_the_ids_that_its_tasks_carry() {
+        let (_dir, root) = machine();
+        let of = |hierarchy| ids_of(&root, &Made { hierarchy, id: 40, path: "/x".into() });
+        assert_eq!(of(9), [pids(40)]);
+        assert_eq!(of(7)[0].hierarchy, "cpuset");
+        assert_eq!(of(0), [CgroupId { hierarchy: "v2".into(), id: 40 }]);
+        assert_eq!(of(3), []);
     }
 
     #[test]

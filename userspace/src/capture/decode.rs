@@ -44,7 +44,11 @@ pub enum Decoded {
     OomVictim {
         tid: u32,
     },
-    CgroupMade(Made),
+    CgroupMade {
+        made: Made,
+        by: u32,
+        at_ns: u64,
+    },
     EngineStarted {
         process: Process,
         at_ns: u64,
@@ -124,7 +128,8 @@ impl Decoder {
             }
             kind::CGROUP_MADE => CgroupMade::from_bytes(bytes).map(|record| {
                 let path = record.path.get(..record.len as usize).unwrap_or_default();
-                Decoded::CgroupMade(Made { hierarchy: record.hierarchy, id: record.id, path: text(path) })
+                let made = Made { hierarchy: record.hierarchy, id: record.id, path: text(path) };
+                Decoded::CgroupMade { made, by: record.pid, at_ns: record.header.time_ns }
             }),
             kind::ENGINE_STARTED => EngineStarted::from_bytes(bytes).map(|record| engines::started(&record)),
             kind::ENGINE_ENDED => EngineEnded::from_bytes(bytes)

@@ -6,7 +6,7 @@ mod tree;
 use super::account;
 use super::btf::offsets::{self, Resolved};
 use super::btf::{netlink as netlink_fields, silent};
-use super::cgroups::Names;
+use super::cgroups::{Made, Names};
 use super::clock;
 use super::cost::Meter;
 use super::decode::{Decoded, Decoder};
@@ -59,6 +59,8 @@ pub struct ErrnoWatch {
     cgroups: Names,
     /// Engines' processes, also those that are gone.
     engines: Register,
+    /// Cgroups that runtimes made, by whom and when.
+    of_runtimes: Vec<(Made, u32, u64)>,
     /// What a tree's processes mapped; of a whole machine nothing.
     recorded: Recorded,
     log: KernelLog,
@@ -143,6 +145,7 @@ impl ErrnoWatch {
                 Names::default()
             },
             engines: Register::existing(&Root::default(), told),
+            of_runtimes: Vec::new(),
             recorded: Recorded::default(),
             log: KernelLog::open(),
             resolved,
@@ -240,18 +243,24 @@ impl ErrnoWatch {
         let mut seen = Vec::new();
         let (decoder, kills, log) = (&mut self.decoder, &mut self.kills, &mut self.log);
         let (cgroups, engines) = (&mut self.cgroups, &mut self.engines);
+        let (root, of_runtimes) = (Root::default(), &mut self.of_runtimes);
         self.ring.drain(|bytes| match decoder.decode(bytes) {
             Some(Decoded::Failure(failure)) => seen.push(Observation::Failure(failure)),
             Some(Decoded::KernelKill { failure, memory }) => kills.kernel(failure, memory),
             Some(Decoded::OomVictim { tid }) => {
                 seen.extend(kills.victim(tid, log.of(tid)).map(Observation::Failure));
             }
-            Some(Decoded::CgroupMade(made)) => cgroups.learn(made),
+            Some(Decoded::CgroupMade { made, by, at_ns }) => {
+                if engines.at(&root, by, at_ns).is_some_and(|(process, _)| process.is_runtime()) {
+                    of_runtimes.push((made.clone(), by, at_ns));
+                }
+                cgroups.learn(made);
+            }
             Some(Decoded::EngineStarted { process, at_ns }) => engines.began(process, at_ns),
             Some(Decoded::EngineEnded { pid, at_ns }) => engines.ended(pid, at_ns),
             Some(Decoded::SelfCheck(_)) | None => {}
         });
-        engines.keep_up(&Root::default(), clock::mono_ns());
+        engines.keep_up(&root, clock::mono_ns());
         seen.extend(kills.due(clock::mono_ns()).into_iter().map(Observation::Failure));
         self.recorded.take();
         seen
@@ -270,6 +279,11 @@ impl ErrnoWatch {
     /// Engines' processes, also those that are gone.
     pub fn engines(&self) -> &Register {
         &self.engines
+    }
+
+    /// Cgroups that runtimes made since this was last asked, by whom and when.
+    pub fn cgroups_of_runtimes(&mut self) -> Vec<(Made, u32, u64)> {
+        std::mem::take(&mut self.of_runtimes)
     }
 
     /// Clients of engines that were started since this was last asked.

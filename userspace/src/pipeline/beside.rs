@@ -53,7 +53,7 @@ impl Beside {
     }
 
     /// Takes note of who asks for containers. Clients of the tree are ours.
-    fn hear(&mut self, watch: &mut ErrnoWatch) {
+    pub(super) fn hear(&mut self, watch: &mut ErrnoWatch) {
         for client in watch.new_clients() {
             let Some(request) = request_of(&client.words) else { continue };
             let list = match watch.is_beside(client.pid) {
@@ -94,13 +94,6 @@ impl Beside {
 }
 
 impl Pipeline {
-    /// Hears who asks for containers, as long as one command is watched.
-    pub(super) fn hear_clients(&mut self) {
-        if let Some(beside) = &mut self.beside {
-            beside.hear(&mut self.watch);
-        }
-    }
-
     /// Of what happens beside the tree: whether it may matter, before anything costly is read.
     pub(super) fn may_matter(&self, failure: &Failure) -> bool {
         let Some(beside) = self.beside.as_ref().filter(|_| self.is_beside(failure)) else { return true };

@@ -3,8 +3,9 @@
 
 use super::Pipeline;
 use crate::attribute::{Ancestor, Place, Request, asked_for, at_work_for, place_in, request_of};
+use crate::capture::cgroups::ids_of;
 use crate::capture::engines::{DOCKER_HOST, Process, daemons, hosts, lineage};
-use crate::model::{ArgValue, Container, ContainerEvent, Failure};
+use crate::model::{ArgValue, CgroupId, Container, ContainerEvent, Failure, Stamp, Task};
 use std::collections::HashMap;
 
 impl Pipeline {
@@ -21,6 +22,37 @@ impl Pipeline {
             }
         };
         failures.iter().map(&mut of).collect()
+    }
+
+    /// Hears what engines' programs do: who asks for containers, as long as one command is watched, and whose cgroups
+    /// runtimes make. What runs in those is the container's, also where no shape of a path says so (ctr's, runc's own).
+    pub(super) fn hear_engines(&mut self) {
+        if let Some(beside) = &mut self.beside {
+            beside.hear(&mut self.watch);
+        }
+        for (made, by, at_ns) in self.watch.cgroups_of_runtimes() {
+            let maker = Task { pid: by, ..Task::default() };
+            let above = lineage(&self.root, self.watch.engines(), &maker, at_ns);
+            // The folder that it is in may be new as well, and is everybody's.
+            let own = |container: &Container| {
+                made.path.rsplit('/').next().is_some_and(|n| n.contains(&container.id))
+            };
+            if let Some(container) = at_work(&above).filter(own) {
+                self.learn_of(container, ids_of(&self.root, &made));
+            }
+        }
+    }
+
+    fn learn_of(&mut self, container: Container, cgroups: Vec<CgroupId>) {
+        self.index.learn(&ContainerEvent {
+            time: Stamp::default(),
+            container,
+            cgroups,
+            engine_pid: None,
+            init_pid: None,
+            paths: vec![],
+            what: "found".into(),
+        });
     }
 
     /// Whose failure it is. Where nothing that is known so far says it, the processes above the failed one may be
@@ -45,8 +77,7 @@ impl Pipeline {
     }
 
     fn find_owner(&mut self, failure: &Failure, above: &[Process]) -> Option<Container> {
-        let ancestors: Vec<_> = above.iter().map(|p| Ancestor { comm: &p.comm, words: &p.words }).collect();
-        if let Some(container) = at_work_for(&ancestors) {
+        if let Some(container) = at_work(above) {
             self.index.at_work(container, failure);
             return self.index.owner(failure).map(|owned| owned.container);
         }
@@ -64,15 +95,7 @@ impl Pipeline {
         };
         let id = container.id.clone();
         // A daemon works for many at once, so its process is tied to none of them.
-        self.index.learn(&ContainerEvent {
-            time: failure.time,
-            container,
-            cgroups: vec![],
-            engine_pid: None,
-            init_pid: None,
-            paths: vec![],
-            what: "found".into(),
-        });
+        self.learn_of(container, vec![]);
         self.index.get(&id).cloned()
     }
 
@@ -122,4 +145,10 @@ impl Pipeline {
         }
         waiting
     }
+}
+
+/// The container that the nearest of these works for.
+fn at_work(above: &[Process]) -> Option<Container> {
+    let ancestors: Vec<_> = above.iter().map(|p| Ancestor { comm: &p.comm, words: &p.words }).collect();
+    at_work_for(&ancestors)
 }

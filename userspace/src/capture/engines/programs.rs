@@ -69,6 +69,10 @@ impl Process {
         CLIENTS.contains(&self.comm.as_str())
     }
 
+    pub fn is_runtime(&self) -> bool {
+        RUNTIMES.contains(&self.comm.as_str())
+    }
+
     /// The numbers of its threads now, of which any may do a client's work.
     pub fn threads(&self, root: &Root) -> Vec<u32> {
         let folder = root.join("proc").join(self.pid.to_string()).join("task");

@@ -39,6 +39,21 @@ fn a_container_that_dockerd_never_made_has_its_name() {
     watch.end();
 }
 
+/// Nothing is left of it when its failure is read, and no shape of a path says what `/default/gone` is.
+#[test]
+fn a_container_of_ctr_is_known_by_the_cgroup_that_its_runtime_made() {
+    let Some((bench, docker)) = scene() else { return };
+    let watch = Watch::start(&bench);
+    watch.hold_still();
+    let run = docker.ctr("gone", &["/bin/sh", "-c", "ulimit -n 3; /bin/cat /bin/sh"]);
+    watch.go_on();
+    assert!(text(&run.stderr).contains("Too many open files"), "{}", text(&run.stderr));
+    let told = watch.next(|v| finding(v)["cause"] == "rlimit-nofile");
+    let container = &told["incidents"][0]["container"];
+    assert_eq!((&container["engine"], &container["id"]), (&"containerd".into(), &"gone".into()), "{told:#}");
+    watch.end();
+}
+
 #[test]
 fn a_command_is_followed_into_the_daemon() {
     let Some((bench, docker)) = scene() else { return };

@@ -10,6 +10,8 @@ use std::time::Instant;
 pub(crate) struct Docker {
     daemon: Child,
     dir: tempfile::TempDir,
+    /// What the image was made of.
+    rootfs: PathBuf,
     /// The cgroups that were there before.
     cgroups: Vec<PathBuf>,
 }
@@ -18,7 +20,7 @@ impl Docker {
     /// Starts it and imports `bb:1`; `None`, said on stdout, where it cannot be had.
     pub(crate) fn start(bench: &Bench) -> Option<Self> {
         let missing: Vec<_> =
-            ["dockerd", "docker", "containerd", "runc"].into_iter().filter(|p| !has(p)).collect();
+            ["dockerd", "docker", "containerd", "ctr", "runc"].into_iter().filter(|p| !has(p)).collect();
         if !missing.is_empty() {
             println!("skipped: not installed here: {} (Debian: docker.io)", missing.join(", "));
             return None;
@@ -44,9 +46,9 @@ impl Docker {
         }
         let cgroups = cgroups();
         let daemon = command.spawn().unwrap();
-        let docker = Self { daemon, dir, cgroups };
+        let docker = Self { daemon, dir, cgroups, rootfs: bench.rootfs().into() };
         docker.wait_until_ready();
-        docker.import(bench);
+        docker.import();
         Some(docker)
     }
 
@@ -58,10 +60,10 @@ impl Docker {
         }
     }
 
-    fn import(&self, bench: &Bench) {
-        let rootfs = bench.rootfs();
+    fn import(&self) {
         let mut tar = Command::new("tar");
-        let mut tar = tar.arg("-C").arg(&rootfs).args(["-c", "."]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut tar =
+            tar.arg("-C").arg(&self.rootfs).args(["-c", "."]).stdout(Stdio::piped()).spawn().unwrap();
         let output =
             self.docker(&["import", "-", "bb:1"]).stdin(tar.stdout.take().unwrap()).output().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
@@ -89,6 +91,14 @@ impl Docker {
     pub(crate) fn run(&self, name: &str, options: &[&str], words: &[&str]) -> Output {
         let line = [&["run", "--name", name, "--network=none"], options, &["bb:1"], words].concat();
         self.docker(&line).output().unwrap()
+    }
+
+    /// `ctr run` by the daemon's own containerd, of a root file system.
+    pub(crate) fn ctr(&self, id: &str, words: &[&str]) -> Output {
+        let socket = self.dir.path().join("exec/containerd/containerd.sock");
+        let mut command = Command::new("ctr");
+        command.arg("-a").arg(socket).args(["run", "--rm", "--rootfs"]).arg(&self.rootfs).arg(id);
+        command.args(words).stdin(Stdio::null()).output().unwrap()
     }
 
     /// `diag explain OPTIONS -- docker run …`
@@ -121,13 +131,13 @@ impl Drop for Docker {
     }
 }
 
-/// `docker` below every hierarchy.
+/// `docker`, and containerd's `default`, below every hierarchy.
 fn cgroups() -> Vec<PathBuf> {
     let top = Path::new("/sys/fs/cgroup");
     let hierarchies = fs::read_dir(top).unwrap().filter_map(Result::ok).map(|entry| entry.path());
     hierarchies
         .chain([top.to_path_buf()])
-        .map(|folder| folder.join("docker"))
+        .flat_map(|folder| [folder.join("docker"), folder.join("default")])
         .filter(|at| at.is_dir())
         .collect()
 }

@@ -5,7 +5,7 @@ mod grammar;
 use super::case::cgroups::{self, CALLERS, Write};
 use super::case::claim::{cite_state, knob, look, step, weigh};
 use super::{Case, Cause, Fault, Proof};
-use crate::model::{Errno, KnobKind, Remedy};
+use crate::model::{Errno, KnobKind, Remedy, State};
 
 const ERRNOS: &[Errno] =
     &[Errno::EINVAL, Errno(libc::ERANGE), Errno(libc::ENODEV), Errno(libc::EOVERFLOW), Errno(libc::E2BIG)];
@@ -96,7 +96,7 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
     }
     let text = write.text.filter(|t| !t.ends_with('…'));
     let why = text
-        .and_then(|t| grammar::wrong(write.file, t, write.cgroup))
+        .and_then(|t| grammar::wrong(write.file, t, has(case, write.file)))
         .or_else(|| missing(case, &write, text));
     let weighed = weigh(case, DECIDERS, CALLERS, why.as_ref().map(|_| true))?;
     let reason = why.unwrap_or_else(|| "the file's own function does not take it".into());
@@ -110,15 +110,26 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
             c.own(write.file)?.replace('\n', ", ")
         ))
     });
-    let lines = written
-        .into_iter()
-        .chain(now)
-        .chain(["block device", "misc.capacity"].into_iter().filter_map(|n| cite_state(case, n)));
+    let lines = written.into_iter().chain(now).chain(
+        ["block device", "misc.capacity", State::PROCESSORS, State::MEMORY_NODES]
+            .into_iter()
+            .filter_map(|n| cite_state(case, n)),
+    );
     Some(
         weighed
             .proof(case, DECIDERS, sentence, knob(KnobKind::Cgroup, write.file, write.path(write.file)))
             .because(lines),
     )
+}
+
+/// The processors or the memory nodes that the machine has, where the file is about such.
+fn has<'a>(case: &'a Case<'_>, file: &str) -> Option<&'a str> {
+    let what = match file {
+        f if f.starts_with("cpuset.cpus") => State::PROCESSORS,
+        f if f.starts_with("cpuset.mems") => State::MEMORY_NODES,
+        _ => return None,
+    };
+    case.state(what).map(|state| state.value.as_str())
 }
 
 /// A device or a resource that this machine does not have.
@@ -177,7 +188,7 @@ mod tests {
     use crate::causes::case::cgroups::testing::wrote;
     use crate::causes::case::ids::testing::state;
     use crate::causes::case::testing::judge_with;
-    use crate::model::Confidence;
+    use crate::model::{Confidence, Fact};
 
     #[test]
     fn the_text_and_the_machine_tell_why() {
@@ -188,6 +199,17 @@ mod tests {
         assert_eq!(judge_with(&CAUSE, &i).unwrap().confidence, Confidence::Possible);
         state(&mut i, "misc.capacity", "");
         assert_eq!(judge_with(&CAUSE, &i).unwrap().confidence, Confidence::Proven);
+    }
+
+    #[test]
+    fn processors_that_the_machine_has_not_are_told_when_the_cgroup_is_gone() {
+        let mut i = wrote("cpuset.cpus", "900", libc::ERANGE, &[]);
+        i.facts.retain(|fact| !matches!(fact, Fact::Cgroup(_)));
+        assert_eq!(judge_with(&CAUSE, &i).unwrap().confidence, Confidence::Possible);
+        state(&mut i, State::PROCESSORS, "0-3");
+        let f = judge_with(&CAUSE, &i).unwrap();
+        assert_eq!(f.confidence, Confidence::Proven);
+        assert!(f.sentence.contains("900 is not among those the machine has (0-3)"), "{}", f.sentence);
     }
 
     #[test]

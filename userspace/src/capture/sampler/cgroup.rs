@@ -54,14 +54,17 @@ pub(super) fn look(look: &Look<'_>, failure: &mut Failure, out: &mut Sampled) {
         out.facts.extend(handed_on(look, look.after(failure)).map(Fact::State));
         return;
     }
+    if let Some(file) = failure.file().filter(|file| is_cgroupfs(file.magic) && file.kind != FileKind::Folder)
+    {
+        out.facts.extend(values::known(look, failure, &file.name).into_iter().map(Fact::State));
+    }
     let Some((place, file)) = target(look, failure) else { return };
     let after_ns = look.after(failure);
     out.readings.extend(values::memory_ids(look));
-    if let Some(mut cgroup) = read(&place, &file, after_ns) {
+    if let Some(cgroup) = read(&place, &file, after_ns) {
         if ATTACH.contains(&cgroup.file.as_str()) {
             out.facts.extend(moved(look, failure, after_ns).map(Fact::State));
         }
-        out.facts.extend(values::known(look, failure, &mut cgroup).into_iter().map(Fact::State));
         out.facts.push(Fact::Cgroup(cgroup));
     }
     machine(look, after_ns, out);
@@ -96,7 +99,7 @@ fn handed_on(look: &Look<'_>, after_ns: u64) -> Option<State> {
 /// The cgroup's folder, and the file in it.
 fn target(look: &Look<'_>, failure: &Failure) -> Option<(PathBuf, String)> {
     if let Some(file) = failure.file() {
-        if ![V1, V2].contains(&file.magic) {
+        if !is_cgroupfs(file.magic) {
             return None;
         }
         if file.kind == FileKind::Folder {
@@ -123,10 +126,14 @@ fn target(look: &Look<'_>, failure: &Failure) -> Option<(PathBuf, String)> {
         false => (whole.parent()?.to_path_buf(), whole.file_name()?.to_string_lossy().into_owned()),
     };
     let magic = nix::sys::statfs::statfs(&at).ok()?.filesystem_type().0 as u64;
-    if ![V1, V2].contains(&magic) {
+    if !is_cgroupfs(magic) {
         return None;
     }
     Some((fs::canonicalize(&at).unwrap_or(at), name))
+}
+
+fn is_cgroupfs(magic: u64) -> bool {
+    [V1, V2].contains(&magic)
 }
 
 fn by_inode(place: &Path, inode: u64) -> Option<String> {

@@ -1,6 +1,6 @@
 //! What the files of cgroups take, and what is wrong with a text: the parsers of the controllers, in short.
 
-use crate::model::{Cgroup, number_list};
+use crate::model::number_list;
 
 /// Where the rules stand, by file name (`*` for one part of it).
 enum Rule {
@@ -80,8 +80,9 @@ fn rule(file: &str) -> Option<&'static Rule> {
     RULES.iter().find(|(pattern, _)| fits(pattern)).map(|(_, rule)| rule)
 }
 
-/// What is wrong with a text; `None` where nothing is, or no rule is known. `root` lists the resources there are.
-pub(super) fn wrong(file: &str, text: &str, cgroup: Option<&Cgroup>) -> Option<String> {
+/// What is wrong with a text; `None` where nothing is, or no rule is known. `has` are the processors
+/// or memory nodes that there are, where the file is about such.
+pub(super) fn wrong(file: &str, text: &str, has: Option<&str>) -> Option<String> {
     let text = text.trim();
     match rule(file)? {
         Size => (text != "max" && !is_size(text)).then(|| format!("{text:?} is neither \"max\" nor a size")),
@@ -93,7 +94,7 @@ pub(super) fn wrong(file: &str, text: &str, cgroup: Option<&Cgroup>) -> Option<S
         Words(words) => {
             (!words.contains(&text)).then(|| format!("{text:?} is not one of {}", words.join(", ")))
         }
-        List => lists(file, text, cgroup),
+        List => lists(text, has),
         Bandwidth => bandwidth(text),
         Device(keys) => device(text, keys),
         Resource => resource(text),
@@ -115,23 +116,16 @@ fn number(text: &str, least: i64, most: i64) -> Option<String> {
     }
 }
 
-fn lists(file: &str, text: &str, cgroup: Option<&Cgroup>) -> Option<String> {
+fn lists(text: &str, has: Option<&str>) -> Option<String> {
     if text.contains(':') || text == "all" {
         return None;
     }
     let Some(asked) = number_list(text) else {
         return Some(format!("{text:?} is no list of numbers and ranges"));
     };
-    // What the root, and so the machine, has.
-    let all = cgroup.and_then(|c| {
-        c.own(&format!("{file} of the machine"))
-            .or(c.parent.get(&format!("{file} of the machine")).map(String::as_str))
-    });
-    let has = number_list(all?)?;
-    let extra: Vec<String> = asked.difference(&has).map(u32::to_string).collect();
-    (!extra.is_empty()).then(|| {
-        format!("{} is not among those the machine has ({})", extra.join(","), all.unwrap_or_default())
-    })
+    let all = has?;
+    let extra: Vec<String> = asked.difference(&number_list(all)?).map(u32::to_string).collect();
+    (!extra.is_empty()).then(|| format!("{} is not among those the machine has ({all})", extra.join(",")))
 }
 
 /// `tg_set_cfs_bandwidth()`: both between a millisecond and a second, the quota without an upper end.

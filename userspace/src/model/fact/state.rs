@@ -25,6 +25,10 @@ impl State {
     /// Of a system call that something answered before the kernel's own function for it was entered.
     pub const NOT_ENTERED: &str = "function of the call";
 
+    /// Those that this machine can have, fixed at its start, whatever a cgroup has of them.
+    pub const PROCESSORS: &str = "processors";
+    pub const MEMORY_NODES: &str = "memory nodes";
+
     pub fn not_entered(syscall: &str) -> Self {
         Self {
             name: Self::NOT_ENTERED.into(),

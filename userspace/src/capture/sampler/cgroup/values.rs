@@ -2,27 +2,27 @@
 
 use crate::capture::sampler::Look;
 use crate::limits::cgroups::MEMORY_IDS;
-use crate::model::{Cgroup, Errno, Failure, Reading, State, Taken, keyed};
+use crate::model::{Errno, Failure, Reading, State, Taken, keyed};
 use std::fs;
 
-/// States that the value of a file is held against.
-pub(super) fn known(look: &Look<'_>, failure: &Failure, cgroup: &mut Cgroup) -> Vec<State> {
+/// States that the value of a file is held against. They are the machine's, so they are there when the cgroup is gone.
+pub(super) fn known(look: &Look<'_>, failure: &Failure, name: &str) -> Vec<State> {
     let state = |name: &str, of: &str, value: String, source: String| State {
         name: name.into(),
         of: of.into(),
         value,
         source,
-        after_ns: cgroup.after_ns,
+        after_ns: look.after(failure),
     };
     let mut out = Vec::new();
     let text = failure.text_arg("written").unwrap_or_default().trim();
-    if cgroup.file == "misc.max" {
+    if name == "misc.max" {
         let file = "sys/fs/cgroup/misc.capacity";
         if let Ok(text) = fs::read_to_string(look.root.join(file)) {
             out.push(state("misc.capacity", "the root", text.trim().into(), format!("/{file}")));
         }
     }
-    if cgroup.file.starts_with("io.") || cgroup.file.starts_with("blkio.") {
+    if name.starts_with("io.") || name.starts_with("blkio.") {
         let device = text.split_whitespace().next().unwrap_or_default();
         let whole =
             device.split_once(':').is_some_and(|(a, b)| a.parse::<u32>().is_ok() && b.parse::<u32>().is_ok());
@@ -36,14 +36,14 @@ pub(super) fn known(look: &Look<'_>, failure: &Failure, cgroup: &mut Cgroup) -> 
             out.push(state("block device", device, value.into(), format!("/sys/dev/block/{device}")));
         }
     }
-    for (controller, folder) in [("cpuset.cpus", "cpu"), ("cpuset.mems", "node")] {
-        if cgroup.file.starts_with(controller) {
-            let possible =
-                fs::read_to_string(look.root.join(format!("sys/devices/system/{folder}/possible")));
+    for (files, what, folder) in
+        [("cpuset.cpus", State::PROCESSORS, "cpu"), ("cpuset.mems", State::MEMORY_NODES, "node")]
+    {
+        if name.starts_with(files) {
+            let file = format!("sys/devices/system/{folder}/possible");
             // A kernel without NUMA has one node, and no file that says so.
-            let all = possible.map_or_else(|_| "0".to_string(), |t| t.trim().to_string());
-            let name = format!("{} of the machine", cgroup.file);
-            cgroup.own.insert(name, all);
+            let all = fs::read_to_string(look.root.join(&file)).unwrap_or_else(|_| "0".into());
+            out.push(state(what, "the machine", all.trim().into(), format!("/{file}")));
         }
     }
     out

@@ -26,7 +26,7 @@ use crate::capture::{
 use crate::correlate::{Attributed, Correlator, Expected, Story};
 use crate::limits::read::Root;
 use crate::model::{
-    Availability, CaptureState, Container, Cost, Failure, FailureKind, GraphSource, Host, Loss, Observation,
+    Availability, CaptureState, Container, Cost, EngineWord, Failure, FailureKind, GraphSource, Host, Loss,
     Stamp,
 };
 use beside::Beside;
@@ -222,8 +222,7 @@ impl Pipeline {
     pub fn turn(&mut self) -> Vec<Event> {
         let mut out = Vec::new();
         // First what is gone first: an engine that was refused something ends within a millisecond.
-        let failures: Vec<Failure> =
-            self.watch.drain().into_iter().filter_map(Observation::failure).collect();
+        let failures = self.watch.drain();
         let above = self.above(&failures);
         // Then identities: the engine writes them before the failures they explain.
         self.engine_events(&mut out);
@@ -249,11 +248,9 @@ impl Pipeline {
             // Looking at failures may have taken longer than they wait for their engine's word: it may be there by now.
             self.engine_events(&mut out);
         }
-        for observation in self.watch.repeated() {
-            if let Observation::Repeated { pid, syscall, errno, count, .. } = observation {
-                let story = self.correlator.repeated(pid, &syscall, errno, count, now);
-                self.send(story);
-            }
+        for flood in self.watch.repeated() {
+            let story = self.correlator.repeated(&flood, now);
+            self.send(story);
         }
         let loss = Loss {
             events_dropped: self.watch.lost(),
@@ -298,20 +295,19 @@ impl Pipeline {
     }
 
     fn engine_events(&mut self, out: &mut Vec<Event>) {
-        for observation in self.engine.read_new() {
-            match observation {
-                Observation::Container(event) => {
+        for word in self.engine.read_new() {
+            match word {
+                EngineWord::Container(event) => {
                     self.index.learn(&event);
                     if let Some(c) = self.index.get(&event.container.id) {
                         out.push(Event::Container(c.clone(), event.time));
                     }
                 }
                 // Of a tree the failing processes are known; a step may be somebody else's.
-                Observation::Step(step) => {
+                EngineWord::Step(step) => {
                     let live = !self.tree && step.time.mono_ns > self.started_ns;
                     self.index.step(step, live);
                 }
-                _ => {}
             }
         }
     }

@@ -14,8 +14,8 @@ use super::{clock, sampler};
 use crate::limits::memory::MEMORY_MAX;
 use crate::limits::read::Root;
 use crate::model::{
-    Abi, Arg, ArgValue, Availability, CaptureState, Container, EngineStep, Evidence, Failure, FailureKind,
-    Host, Incident, Killer, Loss, Observation, OomWitness, Reading, Said, Stamp, Taken, Task,
+    Abi, Arg, ArgValue, Availability, CaptureState, Container, EngineStep, EngineWord, Evidence, Failure,
+    FailureKind, Host, Incident, Killer, Loss, OomWitness, Reading, Said, Stamp, Taken, Task,
 };
 use std::collections::HashMap;
 
@@ -24,9 +24,9 @@ pub fn evidence(target: &str, log: &mut EngineLog) -> Option<Evidence> {
     let mut containers: HashMap<String, Container> = HashMap::new();
     let mut newest: Option<String> = None;
     let mut steps: Vec<EngineStep> = Vec::new();
-    for observation in log.read_new() {
-        match observation {
-            Observation::Container(event) => {
+    for word in log.read_new() {
+        match word {
+            EngineWord::Container(event) => {
                 let c =
                     containers.entry(event.container.id.clone()).or_insert_with(|| event.container.clone());
                 c.state = event.container.state.or(c.state.take());
@@ -36,8 +36,7 @@ pub fn evidence(target: &str, log: &mut EngineLog) -> Option<Evidence> {
                     newest = Some(c.id.clone());
                 }
             }
-            Observation::Step(step) => steps.push(step),
-            _ => {}
+            EngineWord::Step(step) => steps.push(step),
         }
     }
     let container = containers.remove(&newest?)?;

@@ -2,8 +2,8 @@
 //! steps that failed.
 
 use crate::model::{
-    Abi, Arg, ArgValue, CgroupId, Container, ContainerEvent, EngineStep, Errno, Failure, FailureKind,
-    Observation, Stamp, Task,
+    Abi, Arg, ArgValue, CgroupId, Container, ContainerEvent, EngineStep, EngineWord, Errno, Failure,
+    FailureKind, Stamp, Task,
 };
 use container_core::events::{Event, EventKind, Follow};
 use std::path::Path;
@@ -24,9 +24,9 @@ impl EngineLog {
     }
 
     /// What the engine wrote since the last call. A log that cannot be read tells nothing.
-    pub fn read_new(&mut self) -> Vec<Observation> {
+    pub fn read_new(&mut self) -> Vec<EngineWord> {
         match self.follow.read_new() {
-            Ok(log) => log.events.iter().filter_map(observation).collect(),
+            Ok(log) => log.events.iter().filter_map(word_of).collect(),
             Err(e) => {
                 tracing::warn!("the engine's event log cannot be read: {e}");
                 Vec::new()
@@ -53,11 +53,11 @@ pub fn failure_of(step: &EngineStep) -> Failure {
     }
 }
 
-fn observation(event: &Event) -> Option<Observation> {
+fn word_of(event: &Event) -> Option<EngineWord> {
     let time =
         Stamp { mono_ns: event.monotonic_ns, unix_ns: i64::try_from(event.time_unix_ns).unwrap_or(i64::MAX) };
     if let EventKind::StepFailed { error, .. } = &event.kind {
-        return Some(Observation::Step(EngineStep {
+        return Some(EngineWord::Step(EngineStep {
             time,
             container_id: event.container.id.clone(),
             step: error.step.to_string(),
@@ -108,5 +108,5 @@ fn observation(event: &Event) -> Option<Observation> {
         EventKind::StepFailed { .. } | EventKind::Unknown => return None,
     };
     out.container.state = Some(out.what.clone());
-    Some(Observation::Container(out))
+    Some(EngineWord::Container(out))
 }

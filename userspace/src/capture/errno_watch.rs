@@ -23,7 +23,7 @@ use super::ring::RingReader;
 use super::uring;
 use super::user_stack::Recorded;
 use crate::limits::read::Root;
-use crate::model::{Abi, Availability, Cost, Errno, Observation};
+use crate::model::{Abi, Availability, Cost, Errno, Failure, Repeated};
 use diag_abi::bounds::{
     RING_BYTES, RING_BYTES_TREE, TREE_BESIDE, WHOLE_PER_WINDOW, WHOLE_PER_WINDOW_TREE, WINDOW_NS,
 };
@@ -239,16 +239,16 @@ impl ErrnoWatch {
     }
 
     /// All failures that travelled whole since the last call.
-    pub fn drain(&mut self) -> Vec<Observation> {
+    pub fn drain(&mut self) -> Vec<Failure> {
         let mut seen = Vec::new();
         let (decoder, kills, log) = (&mut self.decoder, &mut self.kills, &mut self.log);
         let (cgroups, engines) = (&mut self.cgroups, &mut self.engines);
         let (root, of_runtimes) = (Root::default(), &mut self.of_runtimes);
         self.ring.drain(|bytes| match decoder.decode(bytes) {
-            Some(Decoded::Failure(failure)) => seen.push(Observation::Failure(failure)),
+            Some(Decoded::Failure(failure)) => seen.push(failure),
             Some(Decoded::KernelKill { failure, memory }) => kills.kernel(failure, memory),
             Some(Decoded::OomVictim { tid }) => {
-                seen.extend(kills.victim(tid, log.of(tid)).map(Observation::Failure));
+                seen.extend(kills.victim(tid, log.of(tid)));
             }
             Some(Decoded::CgroupMade { made, by, at_ns }) => {
                 if engines.at(&root, by, at_ns).is_some_and(|(process, _)| process.is_runtime()) {
@@ -261,7 +261,7 @@ impl ErrnoWatch {
             Some(Decoded::SelfCheck(_)) | None => {}
         });
         engines.keep_up(&root, clock::mono_ns());
-        seen.extend(kills.due(clock::mono_ns()).into_iter().map(Observation::Failure));
+        seen.extend(kills.due(clock::mono_ns()));
         self.recorded.take();
         seen
     }
@@ -291,8 +291,8 @@ impl ErrnoWatch {
         self.engines.new_clients()
     }
 
-    /// Failures that were only counted since the last call, one observation for each kind of failure.
-    pub fn repeated(&mut self) -> Vec<Observation> {
+    /// Failures that were only counted since the last call, one for each kind of failure.
+    pub fn repeated(&mut self) -> Vec<Repeated> {
         let keys: Vec<[u8; 24]> = self.maps.flood.keys().filter_map(Result::ok).collect();
         let mut observations = Vec::new();
         for bytes in keys {
@@ -365,11 +365,10 @@ fn config(mode: u32, whole_per_window: u32) -> Config {
     Config { own_tgid: std::process::id(), mode, whole_per_window, pad: 0, window_ns: WINDOW_NS }
 }
 
-fn repeated(key: &FloodKey, count: u64) -> Observation {
+fn repeated(key: &FloodKey, count: u64) -> Repeated {
     let abi = if key.abi == ABI_COMPAT { Abi::Compat } else { Abi::Native };
-    Observation::Repeated {
+    Repeated {
         pid: key.tgid,
-        cgroup: key.cgroup,
         syscall: match key.abi {
             ABI_IO_URING => uring::label(key.nr),
             ABI_NETLINK => netlink::label(key.nr),

@@ -7,7 +7,7 @@ pub use graphs::Graphs;
 
 use crate::model::{
     Container, Cost, EngineStep, Errno, Fact, Failure, FailureKind, GraphEvidence, GraphSource, Host,
-    Incident, Loss, Owner, Reading, Stamp, State, Suspect,
+    Incident, Loss, Owner, Reading, Repeated, Stamp, State, Suspect,
 };
 use std::collections::HashMap;
 
@@ -212,18 +212,12 @@ impl Correlator {
     }
 
     /// The flood the kernel counted without sending it.
-    pub fn repeated(
-        &mut self,
-        pid: u32,
-        syscall: &str,
-        errno: Errno,
-        count: u64,
-        now: Stamp,
-    ) -> Option<Story> {
-        self.graphs.distrust(pid, syscall);
+    pub fn repeated(&mut self, flood: &Repeated, now: Stamp) -> Option<Story> {
+        let Repeated { pid, syscall, errno, count } = flood;
+        self.graphs.distrust(*pid, syscall);
         // The kernel counts what followed the last one that travelled whole.
         let of_kind =
-            self.open.iter_mut().filter(|(k, o)| o.pid == pid && k.syscall == syscall && k.errno == errno);
+            self.open.iter_mut().filter(|(k, o)| o.pid == *pid && k.syscall == *syscall && k.errno == *errno);
         let (key, open) = of_kind.max_by_key(|(_, open)| open.last.mono_ns)?;
         open.count += count;
         open.last = now;

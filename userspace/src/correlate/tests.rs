@@ -53,6 +53,10 @@ fn incident(stories: Vec<Story>) -> Incident {
     }
 }
 
+fn flood_of(pid: u32, errno: Errno) -> Repeated {
+    Repeated { pid, syscall: "mount".into(), errno, count: 1000 }
+}
+
 #[test]
 fn the_graph_may_come_after_the_failure() {
     let mut c = traced();
@@ -146,7 +150,7 @@ fn the_call_just_before_a_failure_is_still_a_success() {
 fn a_task_whose_failures_are_only_counted_gives_no_sibling() {
     let mut c = traced();
     c.graph(graph(9, 100, "attach"));
-    assert!(c.repeated(9, "mount", Errno::EBUSY, 1000, Stamp::default()).is_none());
+    assert!(c.repeated(&flood_of(9, Errno::EBUSY), Stamp::default()).is_none());
     c.graph(graph(7, 300_000_000, "count_mounts"));
     c.failure(attributed(failure(7, 300_000_010, Errno::ENOSPC)), GRAPH);
     assert!(incident(c.due(300_000_020, u64::MAX, no_step)).graph.unwrap().succeeded.is_empty());
@@ -192,7 +196,7 @@ fn a_flood_is_one_incident_with_a_count() {
     assert!(matches!(first, Some(Story::New { .. })));
     let again = c.failure(attributed(failure(7, 2, Errno::ENOSPC)), GRAPH);
     assert!(matches!(again, Some(Story::Again { count: 2, .. })), "{again:?}");
-    let flood = c.repeated(7, "mount", Errno::ENOSPC, 1_000, Stamp { mono_ns: 3, unix_ns: 3 });
+    let flood = c.repeated(&flood_of(7, Errno::ENOSPC), Stamp { mono_ns: 3, unix_ns: 3 });
     assert!(matches!(flood, Some(Story::Again { count: 1_002, .. })));
     // Another errno in the middle is its own incident.
     assert!(matches!(c.failure(attributed(failure(7, 4, Errno::EPERM)), GRAPH), Some(Story::New { .. })));

@@ -1,6 +1,6 @@
 //! The plain data that travels between the stages: no file, clock or environment is touched here.
 //!
-//! One direction: `capture` makes [`Observation`]s, `attribute` says whose they are, `correlate` folds
+//! One direction: `capture` makes observations ([`Failure`]s, [`Graph`]s, [`EngineWord`]s), `attribute` says whose they are, `correlate` folds
 //! them into [`Incident`]s, `explain` adds [`Finding`]s, `render` turns the [`Explanation`] into words.
 //! Everything derives serde because the journal and the incident file hold exactly these types; the
 //! published JSON contract is a separate form (`render::json`) so that it cannot drift by accident.
@@ -48,7 +48,7 @@ pub use host::{Availability, CaptureState, Host};
 pub use incident::{EngineStep, GraphEvidence, Incident, Loss};
 pub use netlink::{Netlink, netlink_label};
 pub use number::{number_list, spaced};
-pub use observation::{ContainerEvent, Observation};
+pub use observation::{ContainerEvent, EngineWord, Repeated};
 pub use picture::{Compared, Drawn, Picture, Role, Seen, Side};
 pub use reading::{Owner, Reading, Suspect, Taken};
 pub use said::{Chain, Said};

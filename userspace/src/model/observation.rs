@@ -1,38 +1,22 @@
-//! Everything that capture can say, in one list.
+//! What capture says beside failures and graphs.
 
-use super::{CgroupId, Container, EngineStep, Failure, Graph, Stamp};
+use super::{CgroupId, Container, EngineStep, Errno, Stamp};
 use serde::{Deserialize, Serialize};
 
-/// One thing seen, in the order it was seen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Observation {
-    Failure(Failure),
-    /// `count` further failures equal to an earlier one: the flood the kernel counted for us.
-    Repeated {
-        pid: u32,
-        cgroup: u64,
-        syscall: String,
-        errno: super::Errno,
-        count: u64,
-    },
-    Graph(Graph),
-    Container(ContainerEvent),
-    Step(EngineStep),
-    /// Records that the kernel had no room for.
-    Lost {
-        events: u64,
-    },
+/// `count` further failures equal to an earlier one: the flood the kernel counted for us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repeated {
+    pub pid: u32,
+    pub syscall: String,
+    pub errno: Errno,
+    pub count: u64,
 }
 
-impl Observation {
-    /// The failure, if it is one.
-    pub fn failure(self) -> Option<Failure> {
-        match self {
-            Self::Failure(failure) => Some(failure),
-            _ => None,
-        }
-    }
+/// What an engine wrote down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EngineWord {
+    Container(ContainerEvent),
+    Step(EngineStep),
 }
 
 /// Something an engine or the cgroup tree told about a container's life.

@@ -1,7 +1,7 @@
 //! What the tests need: a watch that may run, children that fail on purpose, and waiting with a deadline.
 
 use diag::capture::errno_watch::{CaptureError, ErrnoWatch, Scope};
-use diag::model::{Errno, Failure, Observation};
+use diag::model::{Errno, Failure};
 use std::ffi::CString;
 use std::fs;
 use std::io::{Read, Write};
@@ -139,15 +139,9 @@ pub(crate) struct Seen {
 impl Seen {
     /// Everything that is there now.
     pub(crate) fn collect(&mut self, watch: &mut ErrnoWatch) {
-        for observation in watch.drain().into_iter().chain(watch.repeated()) {
-            match observation {
-                Observation::Failure(failure) => self.failures.push(failure),
-                Observation::Repeated { pid, syscall, errno, count, .. } => {
-                    self.repeated.push((pid, syscall, errno, count));
-                }
-                other => panic!("{other:?}"),
-            }
-        }
+        self.failures.extend(watch.drain());
+        let floods = watch.repeated().into_iter();
+        self.repeated.extend(floods.map(|flood| (flood.pid, flood.syscall, flood.errno, flood.count)));
     }
 
     pub(crate) fn of(&self, pid: u32, syscall: &str, errno: Errno) -> Vec<&Failure> {

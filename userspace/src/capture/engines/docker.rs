@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const DEFAULT: &str = "var/lib/docker";
+const CONFIG: &str = "etc/docker/daemon.json";
 
 /// `<data root>/containers/<id>/config.v2.json` (moby, daemon/container/container.go `CheckpointTo`).
 pub(super) fn find(root: &Root, id: &str) -> Option<Found> {
@@ -68,10 +69,11 @@ fn of_folder(folder: &Path, target: &str) -> Option<Remembered> {
 fn data_roots(root: &Root) -> Vec<PathBuf> {
     let mut out = folders(root, &["dockerd"], "--data-root", DEFAULT);
     // Where the option is not given, the file may name it (dockerd(8)).
-    let file = fs::read_to_string(root.join("etc/docker/daemon.json")).unwrap_or_default();
-    let named = serde_json::from_str::<Value>(&file).ok();
-    let named = named.as_ref().and_then(|v| v["data-root"].as_str());
-    out.extend(named.map(|folder| root.join(folder)));
+    let named = |file: PathBuf| {
+        let config: Value = serde_json::from_str(&fs::read_to_string(file).ok()?).ok()?;
+        Some(root.join(config["data-root"].as_str()?))
+    };
+    out.extend(folders(root, &["dockerd"], "--config-file", CONFIG).into_iter().filter_map(named));
     out
 }
 
@@ -151,5 +153,11 @@ mod tests {
         fs::write(process.join("cmdline"), b"dockerd\0--data-root\0/srv/d\0").unwrap();
         let roots = data_roots(&Root::at(dir.path()));
         assert_eq!(roots, [dir.path().join("srv/d"), dir.path().join(DEFAULT)]);
+        // Named by a file, which is named by the command line.
+        fs::write(process.join("cmdline"), b"dockerd\0--config-file=/srv/c.json\0").unwrap();
+        fs::create_dir_all(dir.path().join("srv")).unwrap();
+        fs::write(dir.path().join("srv/c.json"), r#"{"data-root": "/srv/e"}"#).unwrap();
+        let roots = data_roots(&Root::at(dir.path()));
+        assert_eq!(roots, [dir.path().join(DEFAULT), dir.path().join("srv/e")]);
     }
 }

@@ -117,12 +117,26 @@ fn values(root: &Node<'_>, way: &[&Node<'_>]) -> Vec<Returned> {
 
 /// The call through which the error came up.
 fn teller<'a, 'n>(calls: &'a [Node<'n>]) -> Option<&'a Node<'n>> {
-    let tellers: Vec<_> = calls.iter().filter(|call| call.tells).collect();
+    let tellers: Vec<_> = calls.iter().enumerate().filter(|(_, call)| call.tells).collect();
     let mut last = tellers.len().checked_sub(1)?;
-    while last > 0 && passes_on(tellers[last], &tellers[..last]) {
+    while last > 0 {
+        let (at, call) = tellers[last];
+        let before: Vec<_> = tellers[..last].iter().map(|(_, call)| *call).collect();
+        if !passes_on(call, &before) && !goes_on_with(call, &calls[..at]) {
+            break;
+        }
         last -= 1;
     }
-    Some(tellers[last])
+    Some(tellers[last].1)
+}
+
+/// Whether a loop called it once more with what came in between, and that was the error: it worked before, and now it
+/// calls nothing. On 7.x that is how `path_openat()` ends: `link_path_walk()` gets the ERR_PTR of the last component.
+fn goes_on_with(call: &Node<'_>, before: &[Node<'_>]) -> bool {
+    let earlier = before.iter().rposition(|node| node.name == call.name && !node.tells);
+    call.children.is_empty()
+        && earlier
+            .is_some_and(|at| before[at].said == Said::Value(0) && before[at..].iter().any(|node| node.tells))
 }
 
 /// Whether `call` may merely have been given the error that calls `before` it returned.

@@ -194,3 +194,18 @@ fn with_probes_on_some_functions_a_decider_that_may_be_further_down_is_not_named
     let none = by_return_value(&probed(refuses(Some(0))), Errno::ENOSPC).unwrap();
     assert_eq!(none.decider.as_deref(), Some("attach_recursive_mnt"));
 }
+
+#[test]
+fn a_loop_that_goes_on_with_the_error_did_not_make_it() {
+    let walk = |ret| call("link_path_walk", ret, vec![]);
+    let create = || call("ext4_create", INT_ENOSPC, vec![call("new_inode", INT_ENOSPC, vec![])]);
+    let short = ["link_path_walk:i(char", "ext4_create:i", "new_inode:i"];
+    let root = call("__x64_sys_openat", ENOSPC, vec![walk(0), create(), walk(INT_ENOSPC)]);
+    assert_eq!(decider(root, &short).as_deref(), Some("new_inode"));
+    // It looked for itself, or for the first time.
+    let looked = call("link_path_walk", INT_ENOSPC, vec![call("lookup", 0, vec![])]);
+    let root = call("__x64_sys_openat", ENOSPC, vec![walk(0), create(), looked]);
+    assert_eq!(decider(root, &short).as_deref(), Some("link_path_walk"));
+    let root = call("__x64_sys_openat", ENOSPC, vec![create(), walk(INT_ENOSPC)]);
+    assert_eq!(decider(root, &short).as_deref(), Some("link_path_walk"));
+}

@@ -46,7 +46,7 @@ impl Docker {
         }
         let cgroups = cgroups();
         let daemon = command.spawn().unwrap();
-        let docker = Self { daemon, dir, cgroups, rootfs: bench.rootfs().into() };
+        let docker = Self { daemon, dir, cgroups, rootfs: bench.rootfs() };
         docker.wait_until_ready();
         docker.import();
         Some(docker)

@@ -89,6 +89,10 @@ fn names(graphs: &[Graph]) -> Vec<String> {
     graphs.iter().map(text).collect()
 }
 
+/// The trace's clock may be off against clock_gettime(2) until the next tick after the clock's rate was changed
+/// (kernel/time/timekeeping.c `ktime_get_mono_fast_ns`): half a millisecond was seen on an emulated processor.
+const FAST_NS: u64 = 2_000_000;
+
 #[test]
 fn both_outcomes_of_a_mount_arrive_and_nothing_is_left() {
     let Some(_alone) = ready() else { return };
@@ -113,11 +117,9 @@ fn both_outcomes_of_a_mount_arrive_and_nothing_is_left() {
         println!("the second graph came {:?} after its end", returned.elapsed());
         let window = |graph: &Graph| (graph.start_ns, graph.end_ns.unwrap());
         let (good, bad) = (window(&graphs[0]), window(&graphs[1]));
-        assert!(
-            start - start % 1000 <= good.0 && good.0 < good.1 && good.1 <= middle,
-            "{start} {good:?} {middle}"
-        );
-        assert!(middle - middle % 1000 <= bad.0 && bad.0 < bad.1 && bad.1 <= end, "{middle} {bad:?} {end}");
+        assert!(good.0 < good.1 && bad.0 < bad.1 && good.1 <= bad.0, "{good:?} {bad:?}");
+        assert!(start <= good.0 + FAST_NS && good.1 <= middle + FAST_NS, "{start} {good:?} {middle}");
+        assert!(middle <= bad.0 + FAST_NS && bad.1 <= end + FAST_NS, "{middle} {bad:?} {end}");
         assert!(graphs[0].root.size() > 10, "{:?}", graphs[0].root);
         assert_eq!(collector.capture.name_of(graphs[0].tid).as_deref(), Some("scene-thread"));
         assert_eq!((graphs[0].lost, graphs[0].root.hole), (0, false));

@@ -28,6 +28,14 @@ pub fn at_work_for(lineage: &[Ancestor<'_>]) -> Option<Container> {
     found
 }
 
+/// Whether a cgroup that a runtime made for this container is the container's own. Folders above it may be new as well,
+/// and are everybody's. `ID`, `libpod-ID`, and what systemd's driver makes: `runc-ID.scope`.
+pub fn is_own_cgroup(path: &str, id: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let name = name.strip_suffix(".scope").unwrap_or(name);
+    name.strip_suffix(id).is_some_and(|rest| rest.is_empty() || rest.ends_with('-')) && !id.is_empty()
+}
+
 fn container_of(process: &Ancestor<'_>) -> Option<Container> {
     // The kernel keeps fifteen letters of a program's name.
     match process.comm {
@@ -117,6 +125,17 @@ mod tests {
             owner(&[("runc", "runc run --bundle /b box-1")]),
             Some(("runc".into(), "box-1".into(), None))
         );
+    }
+
+    #[test]
+    fn the_folder_above_a_containers_cgroup_is_not_its_own() {
+        for path in ["/default/a", "/a", "/machine.slice/libpod-a", "/system.slice/runc-a.scope"] {
+            assert!(is_own_cgroup(path, "a"), "{path}");
+        }
+        for path in ["/default", "/a/default", "/ba", "/", ""] {
+            assert!(!is_own_cgroup(path, "a"), "{path}");
+        }
+        assert!(!is_own_cgroup("/default/", ""));
     }
 
     #[test]

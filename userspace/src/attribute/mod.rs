@@ -8,7 +8,7 @@ mod requests;
 mod shapes;
 mod steps;
 
-pub use creation::{Ancestor, at_work_for};
+pub use creation::{Ancestor, at_work_for, is_own_cgroup};
 pub use index::{Index, Owned};
 pub use places::{Place, place_in};
 pub use requests::{Request, asked_for, request_of};

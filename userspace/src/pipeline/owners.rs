@@ -2,7 +2,9 @@
 //! attribute knows what they mean.
 
 use super::Pipeline;
-use crate::attribute::{Ancestor, Place, Request, asked_for, at_work_for, place_in, request_of};
+use crate::attribute::{
+    Ancestor, Place, Request, asked_for, at_work_for, is_own_cgroup, place_in, request_of,
+};
 use crate::capture::cgroups::ids_of;
 use crate::capture::engines::{DOCKER_HOST, Process, daemons, hosts, lineage};
 use crate::model::{ArgValue, CgroupId, Container, ContainerEvent, Failure, Stamp, Task};
@@ -33,10 +35,7 @@ impl Pipeline {
         for (made, by, at_ns) in self.watch.cgroups_of_runtimes() {
             let maker = Task { pid: by, ..Task::default() };
             let above = lineage(&self.root, self.watch.engines(), &maker, at_ns);
-            // The folder that it is in may be new as well, and is everybody's.
-            let own = |container: &Container| {
-                made.path.rsplit('/').next().is_some_and(|n| n.contains(&container.id))
-            };
+            let own = |container: &Container| is_own_cgroup(&made.path, &container.id);
             if let Some(container) = at_work(&above).filter(own) {
                 self.learn_of(container, ids_of(&self.root, &made));
             }

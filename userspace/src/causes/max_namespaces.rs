@@ -34,6 +34,18 @@ const MAKERS: &[&str] = &[
     "copy_process",
 ];
 
+/// Makers that have no ENOSPC of their own: they say it when `inc_ucount` gave them nothing, which is a pointer and no
+/// errno (kernel/utsname.c, ipc/namespace.c, net/core/net_namespace.c, fs/namespace.c, kernel/cgroup/namespace.c).
+static MAKERS_OF: &[(&str, &Limit)] = &[
+    ("clone_uts_ns", &namespaces::UTS),
+    ("copy_utsname", &namespaces::UTS),
+    ("create_ipc_ns", &namespaces::IPC),
+    ("copy_ipcs", &namespaces::IPC),
+    ("copy_net_ns", &namespaces::NET),
+    ("alloc_mnt_ns", &namespaces::MNT),
+    ("copy_cgroup_ns", &namespaces::CGROUP),
+];
+
 pub(super) static CAUSE: Cause = Cause {
     slug: "max-namespaces",
     title: "the user may not have another namespace (user.max_*_namespaces)",
@@ -90,7 +102,9 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
     }
     let all: Vec<(&Limit, &Reading)> = TYPES.iter().filter_map(|l| Some((*l, case.at_instant(l)?))).collect();
     let full = all.iter().find(|(_, r)| r.exceeded() == Some(true)).copied();
-    let seen = case.verdict(DECIDERS).is_some();
+    let of_maker =
+        MAKERS_OF.iter().find(|(maker, _)| case.verdict(&[maker]).is_some()).map(|(_, limit)| *limit);
+    let seen = case.verdict(DECIDERS).is_some() || of_maker.is_some();
     let elsewhere = case.decided_elsewhere(DECIDERS).filter(|f| !MAKERS.contains(f));
     let mut missing = Vec::new();
     let confidence = match (full, seen, elsewhere) {
@@ -114,14 +128,14 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
             Confidence::Possible
         }
     };
-    let knob = full.map_or("user.max_*_namespaces", |(l, _)| l.id);
+    let refused = full.map(|(limit, _)| limit).or(of_maker);
     Some(Proof {
         confidence,
         sentence: sentence(case, full),
         knob: Knob {
             kind: KnobKind::Sysctl,
-            name: knob.into(),
-            path: full.map_or_else(|| "/proc/sys/user/".into(), |(l, _)| l.path()),
+            name: refused.map_or("user.max_*_namespaces", |limit| limit.id).into(),
+            path: refused.map_or_else(|| "/proc/sys/user/".into(), Limit::path),
         },
         limit: full.and_then(|(_, r)| r.ceiling),
         usage: full.and_then(|(_, r)| r.usage),

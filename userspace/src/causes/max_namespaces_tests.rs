@@ -3,7 +3,7 @@
 use super::*;
 use crate::causes::case::testing::{incident, judge_with, reading};
 use crate::limits::namespaces::{NET, USER};
-use crate::model::{ArgValue, FailureKind, Incident};
+use crate::model::{ArgValue, FailureKind, Incident, Path};
 
 const NEWNET: u64 = 0x4000_0000;
 const NEWPID: u64 = 0x2000_0000;
@@ -84,4 +84,24 @@ fn without_readings_it_is_possible_for_namespaces_and_nothing_for_files() {
         Confidence::Possible
     );
     assert!(judge_with(&CAUSE, &asked("fsmount", 0, vec![])).is_none());
+}
+
+/// 5.10 has the user's counters where only the hash table leads to them.
+#[test]
+fn the_maker_that_got_no_counter_says_which_type_it_was() {
+    let i = asked("unshare", 0x0400_0000, vec![]);
+    let of = |decider: &str| {
+        let path = Path {
+            functions: vec![decider.into()],
+            decider: Some(decider.into()),
+            decider_method: Some("return-value".into()),
+            ..Path::default()
+        };
+        CAUSE.judge(&Case { incident: &i, path: Some(&path) })
+    };
+    let f = of("copy_utsname").unwrap();
+    assert_eq!((f.confidence, f.knob.name.as_str()), (Confidence::Likely, "user.max_uts_namespaces"));
+    // It has reasons of its own to say so.
+    assert_eq!(of("create_user_ns").unwrap().confidence, Confidence::Possible);
+    assert!(of("count_mounts").is_none());
 }

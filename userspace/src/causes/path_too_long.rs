@@ -5,7 +5,22 @@ use super::{Case, Cause, Fault, Proof};
 use crate::model::{Errno, KnobKind, Remedy, spaced};
 
 const ENAMETOOLONG: Errno = Errno(libc::ENAMETOOLONG);
-const DECIDERS: &[&str] = &[];
+/// File systems that compare a name with their own limit, and what copies a path from the caller.
+const DECIDERS: &[&str] = &[
+    "simple_lookup",
+    "ext4_lookup",
+    "btrfs_lookup",
+    "xfs_vn_lookup",
+    "fuse_lookup_name",
+    "ovl_lookup",
+    "getname_flags",
+    "getname_flags.part.0",
+    "do_getname",
+    "strncpy_from_user",
+];
+/// Of those, the ones that look at one name.
+const LOOKUPS: &[&str] =
+    &["simple_lookup", "ext4_lookup", "btrfs_lookup", "xfs_vn_lookup", "fuse_lookup_name", "ovl_lookup"];
 const ROLES: &[&str] = &[
     "pathname",
     "path",
@@ -57,6 +72,13 @@ fn explain(case: &Case<'_>) -> Option<Proof> {
             Some(name),
             format!("A name in this path has {} bytes, and file systems take {NAME}.", spaced(name)),
         ),
+        None if case.verdict(LOOKUPS).is_some() => (
+            NAME,
+            None,
+            format!(
+                "A name in this path is longer than its file system takes, which is {NAME} bytes on most."
+            ),
+        ),
         None if cut => (
             PATH,
             None,
@@ -102,7 +124,7 @@ fn remedy(_: &Case<'_>, _: &Proof) -> Vec<Remedy> {
 mod tests {
     use super::*;
     use crate::causes::case::testing::{incident, judge_with, set_args};
-    use crate::model::Confidence;
+    use crate::model::{Confidence, Path};
 
     #[test]
     fn names_and_paths() {
@@ -118,5 +140,24 @@ mod tests {
             Some((Confidence::Possible, "PATH_MAX".into()))
         );
         assert_eq!(finding("/etc/passwd"), None);
+    }
+
+    /// The probe reads 255 bytes, which a name may have: who refused says whether it was the name or the path.
+    #[test]
+    fn of_a_path_that_was_cut_the_function_tells_which() {
+        let mut i = incident("openat", ENAMETOOLONG, vec![]);
+        set_args(&mut i, &[("pathname", &format!("{}…", "n".repeat(255)))], &[]);
+        let of = |decider: &str| {
+            let path = Path {
+                functions: vec![decider.into()],
+                decider: Some(decider.into()),
+                decider_method: Some("return-value".into()),
+                ..Path::default()
+            };
+            CAUSE.judge(&Case { incident: &i, path: Some(&path) }).map(|f| (f.confidence, f.knob.name))
+        };
+        assert_eq!(of("simple_lookup"), Some((Confidence::Likely, "NAME_MAX".into())));
+        assert_eq!(of("getname_flags"), Some((Confidence::Likely, "PATH_MAX".into())));
+        assert_eq!(of("sb_permission"), None);
     }
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 const MOST: usize = 16_384;
 
 /// A cgroup's number and name.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Made {
     /// The hierarchy's number in `/proc/cgroups`; 0 is v2.
     pub hierarchy: u32,

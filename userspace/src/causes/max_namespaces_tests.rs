@@ -1,9 +1,9 @@
 //! What max-namespaces claims, and the neighbours it must not claim.
 
 use super::*;
-use crate::causes::case::testing::{incident, judge_with, reading};
+use crate::causes::case::testing::{decided_by, incident, judge_with, reading};
 use crate::limits::namespaces::{NET, USER};
-use crate::model::{ArgValue, FailureKind, Incident, Path};
+use crate::model::{ArgValue, FailureKind, Incident};
 
 const NEWNET: u64 = 0x4000_0000;
 const NEWPID: u64 = 0x2000_0000;
@@ -91,12 +91,7 @@ fn without_readings_it_is_possible_for_namespaces_and_nothing_for_files() {
 fn the_maker_that_got_no_counter_says_which_type_it_was() {
     let i = asked("unshare", 0x0400_0000, vec![]);
     let of = |decider: &str| {
-        let path = Path {
-            functions: vec![decider.into()],
-            decider: Some(decider.into()),
-            decider_method: Some("return-value".into()),
-            ..Path::default()
-        };
+        let path = decided_by(decider);
         CAUSE.judge(&Case { incident: &i, path: Some(&path) })
     };
     let f = of("copy_utsname").unwrap();

@@ -14,7 +14,6 @@ const DECIDERS: &[&str] = &[
     "fuse_lookup_name",
     "ovl_lookup",
     "getname_flags",
-    "getname_flags.part.0",
     "do_getname",
     "strncpy_from_user",
 ];
@@ -123,8 +122,8 @@ fn remedy(_: &Case<'_>, _: &Proof) -> Vec<Remedy> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::causes::case::testing::{incident, judge_with, set_args};
-    use crate::model::{Confidence, Path};
+    use crate::causes::case::testing::{decided_by, incident, judge_with, set_args};
+    use crate::model::Confidence;
 
     #[test]
     fn names_and_paths() {
@@ -148,12 +147,7 @@ mod tests {
         let mut i = incident("openat", ENAMETOOLONG, vec![]);
         set_args(&mut i, &[("pathname", &format!("{}…", "n".repeat(255)))], &[]);
         let of = |decider: &str| {
-            let path = Path {
-                functions: vec![decider.into()],
-                decider: Some(decider.into()),
-                decider_method: Some("return-value".into()),
-                ..Path::default()
-            };
+            let path = decided_by(decider);
             CAUSE.judge(&Case { incident: &i, path: Some(&path) }).map(|f| (f.confidence, f.knob.name))
         };
         assert_eq!(of("simple_lookup"), Some((Confidence::Likely, "NAME_MAX".into())));

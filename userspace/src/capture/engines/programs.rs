@@ -55,13 +55,16 @@ impl Process {
     pub(super) fn living(root: &Root, pid: u32) -> Option<Self> {
         let folder = root.join(format!("proc/{pid}"));
         let comm = fs::read_to_string(folder.join("comm")).ok()?;
+        let comm = comm.trim_end_matches('\n');
         let read = |name: &str| fs::read(folder.join(name)).unwrap_or_default();
+        // Of clients alone it is asked, and lineages are read while evidence goes away.
+        let host = if CLIENTS.contains(&comm) { host(&read("environ")) } else { None };
         Some(Self {
             pid,
             parent: parent(&String::from_utf8_lossy(&read("stat"))),
-            comm: comm.trim_end_matches('\n').to_owned(),
+            comm: comm.to_owned(),
             words: words(&read("cmdline")),
-            host: host(&read("environ")),
+            host,
         })
     }
 

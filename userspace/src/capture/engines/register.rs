@@ -40,7 +40,7 @@ pub struct Register {
     entries: VecDeque<Entry>,
     /// How many at the end have not been asked for as news.
     news: usize,
-    /// Why the kernel does not tell; then /proc is looked through.
+    /// The kernel does not tell; then /proc is looked through.
     untold: bool,
     looked_ns: u64,
 }

@@ -1,7 +1,7 @@
 //! Failed calls on sockets, for the tests of causes.
 
 use super::Case;
-use super::testing::incident;
+use super::testing::{decided_by, incident};
 use crate::causes::Cause;
 use crate::model::{
     Address, Arg, ArgValue, Confidence, Errno, Fact, FailureKind, Finding, Incident, NetPlace, Netlink, Path,
@@ -114,12 +114,7 @@ impl Scene {
     }
 
     pub(in crate::causes) fn decided(mut self, function: &str) -> Self {
-        self.path = Some(Path {
-            functions: vec![function.into()],
-            decider: Some(function.into()),
-            decider_method: Some("return-value".into()),
-            ..Path::default()
-        });
+        self.path = Some(decided_by(function));
         self
     }
 

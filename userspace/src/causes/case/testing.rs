@@ -6,8 +6,8 @@ use crate::causes::Cause;
 use crate::limits::{Limit, tasks};
 use crate::model::{
     Abi, Arg, ArgValue, Confidence, Errno, FIRST_USER_NAMESPACE, Fact, Failure, FailureKind, FileKind,
-    Filters, Finding, Host, Identity, Incident, MountSeen, ObjectKind, OpenFile, PathObject, Permissions,
-    Place, PlaceKind, PlaceMount, Reading, Stamp, State, Taken, Task,
+    Filters, Finding, Host, Identity, Incident, MountSeen, ObjectKind, OpenFile, Path, PathObject,
+    Permissions, Place, PlaceKind, PlaceMount, Reading, Stamp, State, Taken, Task,
 };
 
 pub(in crate::causes) fn reading(limit: &Limit, usage: u64, ceiling: u64) -> Reading {
@@ -62,6 +62,16 @@ pub(in crate::causes) fn incident(syscall: &str, errno: Errno, readings: Vec<Rea
         facts: Default::default(),
         loss: Default::default(),
         cost: None,
+    }
+}
+
+/// A path on which this function was seen to decide.
+pub(in crate::causes) fn decided_by(function: &str) -> Path {
+    Path {
+        functions: vec![function.into()],
+        decider: Some(function.into()),
+        decider_method: Some("return-value".into()),
+        ..Path::default()
     }
 }
 
